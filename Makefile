@@ -1,0 +1,42 @@
+# Needs Python 3.11 or newer and make; everything else is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: run test torture lab lock clean help
+.DEFAULT_GOAL := help
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "ptp needs Python 3.11 or newer; set PYTHON, as in: make run PYTHON=python3.12"; exit 2; }
+	@echo "Setting up $(VENV) (once; about a minute)..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+run: $(READY) ## Set up, make a demo source, migrate, verify, benchmark and report
+	@$(BIN)/ptp run
+
+test: $(READY) ## Set up, then lint, types, levels, tests and notebooks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	PYTHONWARNINGS=error::DeprecationWarning:ptp $(BIN)/pytest
+
+torture: $(READY) ## Long trials, by hand: full-size sources end to end
+	$(BIN)/pytest -m torture --override-ini addopts= -v
+
+lab: $(READY) ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=.
+
+lock: $(READY) ## Write requirements.txt anew from what is installed
+	@$(BIN)/python tools/lock.py
+
+clean: ## Remove what was installed and generated
+	rm -rf $(VENV) reports/20* reports/latest demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

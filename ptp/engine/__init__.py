@@ -1,0 +1,24 @@
+"""The one way to a database: URLs, connections, transactions, and what SQLite itself says of a file."""
+
+from ptp.engine.connect import atomic, open_engine
+from ptp.engine.files import check_database, connect_file, database_path, errors_named, is_wal
+from ptp.engine.inventory import Index, Inventory, Object, Table, read_inventory
+from ptp.engine.sql import literal, quoted, split_statements
+
+__all__ = [
+    "Index",
+    "Inventory",
+    "Object",
+    "Table",
+    "atomic",
+    "check_database",
+    "connect_file",
+    "database_path",
+    "errors_named",
+    "is_wal",
+    "literal",
+    "open_engine",
+    "quoted",
+    "read_inventory",
+    "split_statements",
+]

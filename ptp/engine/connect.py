@@ -1,0 +1,68 @@
+"""`open_engine`: one URL in, one SQLAlchemy engine out, with transactions that are what they seem."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import QueuePool
+
+from ptp.engine.files import database_path, file_uri
+from ptp.errors import CannotFinish, UsageError
+from ptp.settings import Settings, load_settings
+
+_WRITES = "ptp_writes"
+
+
+def open_engine(url: str | Path, *, read_only: bool = False, settings: Settings | None = None) -> Engine:
+    """An engine on an existing database file; each connection has foreign keys on, read back, and the tuned pragmas.
+
+    The driver's own transaction handling is off (it commits before DDL); BEGIN is issued by us. A transaction from
+    `atomic` starts as a writer at once, so it never fails half-way for a lock that it could not upgrade.
+    Raises UsageError when there is no such file.
+    """
+    path = database_path(url)
+    if not path.is_file():
+        raise UsageError(f"There is no database file {path}.")
+    values = settings or load_settings()
+
+    def connect() -> sqlite3.Connection:
+        db = sqlite3.connect(
+            f"{file_uri(path)}?mode={'ro' if read_only else 'rw'}",
+            uri=True,
+            isolation_level=None,
+            timeout=values.busy_timeout_ms / 1000,
+            check_same_thread=False,
+            cached_statements=values.statement_cache,
+        )
+        _tune(db, values, read_only=read_only)
+        return db
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=values.pool_size)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+@contextmanager
+def atomic(engine: Engine) -> Iterator[Connection]:
+    """One write transaction: all of it is committed, or none."""
+    with engine.connect().execution_options(**{_WRITES: True}) as db, db.begin():
+        yield db
+
+
+def _begin(db: Connection) -> None:
+    db.exec_driver_sql("BEGIN IMMEDIATE" if db.get_execution_options().get(_WRITES) else "BEGIN")
+
+
+def _tune(db: Any, values: Settings, *, read_only: bool) -> None:
+    db.execute("PRAGMA foreign_keys = ON")
+    if db.execute("PRAGMA foreign_keys").fetchone() != (1,):
+        raise CannotFinish("This SQLite was built without foreign keys; ptp cannot work with it.")
+    db.execute(f"PRAGMA cache_size = {-1024 * values.cache_mb}")
+    db.execute(f"PRAGMA mmap_size = {values.mmap_mb * 1024 * 1024}")
+    if not read_only:
+        db.execute("PRAGMA synchronous = NORMAL")

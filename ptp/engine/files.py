@@ -1,0 +1,112 @@
+"""Database files: from a URL to a path, from a path to a connection, and the sentence for each way that it can fail."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from ptp.errors import CannotFinish, DiskFull, Locked, NotADatabase, UsageError
+
+MAGIC = b"SQLite format 3\x00"
+_WAL_VERSION = 2  # bytes 18 and 19 of the header: 2 means write-ahead log
+
+
+def database_path(url: str | Path) -> Path:
+    """The file that a URL names: `sqlite:///f`, `file:f` or a plain path.
+
+    Raises UsageError for a URL that names no file.
+    """
+    text = str(url)
+    for prefix in ("sqlite:///", "file://", "file:"):
+        if text.startswith(prefix):
+            text = text.removeprefix(prefix).split("?")[0]
+            break
+    else:
+        if "://" in text:
+            scheme = text.split("://")[0]
+            raise UsageError(f"{scheme}:// cannot be opened yet: give a database file, as a path or sqlite:///path.")
+    if not text:
+        raise UsageError("The database URL names no file: write sqlite:///path/to/file.db.")
+    return Path(text)
+
+
+def check_database(path: Path) -> None:
+    """Make sure that `path` is a SQLite database with at least one table; raises UsageError or NotADatabase."""
+    if not path.exists():
+        raise UsageError(f"There is no file {path}.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name the database file in it.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except PermissionError:
+        raise UsageError(f"{path} cannot be read: permission denied.") from None
+    if not head:
+        raise NotADatabase(f"{path} is empty (0 bytes): it holds no database.")
+    if not head.startswith(MAGIC):
+        raise NotADatabase(f"{path} is not a SQLite database (its first bytes are not those of one; is it encrypted?).")
+    with errors_named(path), connect_file(path, read_only=True) as db:
+        if not db.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'table'").fetchone()[0]:
+            raise NotADatabase(f"{path} is a SQLite database without any table.")
+
+
+def is_wal(path: Path) -> bool:
+    """Whether the file is in write-ahead-log mode, by its header."""
+    with path.open("rb") as file:
+        return file.read(20)[18:20] == bytes((_WAL_VERSION, _WAL_VERSION))
+
+
+@contextmanager
+def connect_file(path: Path, *, read_only: bool = False, busy_timeout_ms: int = 5_000) -> Iterator[sqlite3.Connection]:
+    """A plain connection in autocommit mode, closed at the end; transactions are begun and ended by SQL.
+
+    A read-only connection never creates the file and never writes to it.
+    """
+    mode = "ro" if read_only else "rwc"
+    db = sqlite3.connect(
+        f"{file_uri(path)}?mode={mode}", uri=True, isolation_level=None, timeout=busy_timeout_ms / 1000
+    )
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def file_uri(path: Path) -> str:
+    """`path` as a `file:` URI, in which '?', '#' and '%' of the name are escaped."""
+    return "file:" + quote(str(path.absolute()))
+
+
+@contextmanager
+def errors_named(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system raise about `path` into ptp's errors, one sentence each."""
+    try:
+        yield
+    except sqlite3.Error as problem:
+        raise _named(problem, path) from problem
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"The disk is full: {problem.filename or path} could not be written.") from problem
+        raise
+
+
+def _named(problem: sqlite3.Error, path: Path) -> Exception:
+    code = getattr(problem, "sqlite_errorname", "") or ""
+    text = str(problem)
+    if code.startswith("SQLITE_FULL") or "disk is full" in text:
+        return DiskFull(f"The disk is full: {path} could not be written. Free some space and run the command again.")
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return Locked(f"{path} is locked by another process. Wait for it, or end it, and run the command again.")
+    if code.startswith("SQLITE_NOTADB"):
+        return NotADatabase(f"{path} is not a SQLite database, or is encrypted.")
+    if code.startswith("SQLITE_CORRUPT"):
+        return CannotFinish(f"{path} is damaged: {text}. Restore a backup, or recover it with sqlite3's .recover.")
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return UsageError(f"{path} cannot be opened: {text}. Check the path and its permissions.")
+    if code.startswith("SQLITE_IOERR"):
+        return CannotFinish(f"{path} could not be read or written: {text} (is the disk full or failing?).")
+    return problem

@@ -1,0 +1,42 @@
+"""Small truths about SQL text: quoting a name, writing a literal, splitting a script into statements."""
+
+from __future__ import annotations
+
+import sqlite3
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier. The only way in which a name enters SQL text; values are bound."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """`value` as an SQL text literal, for SQL that is shown and hashed before it runs."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def split_statements(script: str) -> list[str]:
+    """The statements of a script in order, without their comments before them and the final semicolon.
+
+    SQLite's own tokenizer decides where a statement ends, so triggers and quoted semicolons stay whole.
+    Text after the last semicolon that is more than comments is returned as a statement too.
+    """
+    found: list[str] = []
+    pending = ""
+    for piece in script.split(";"):
+        pending += piece + ";"
+        if sqlite3.complete_statement(pending):
+            found.append(pending)
+            pending = ""
+    if pending.rstrip(";").strip():
+        found.append(pending)
+    stripped = (_without_leading_comments(s).rstrip().removesuffix(";").rstrip() for s in found)
+    return [s for s in stripped if s]
+
+
+def _without_leading_comments(statement: str) -> str:
+    text = statement.lstrip()
+    while text.startswith(("--", "/*")):
+        end = text.find("\n") if text.startswith("--") else text.find("*/") + 1
+        text = text[end + 1 :].lstrip() if end > 0 else ""
+    return text
