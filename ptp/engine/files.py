@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -74,6 +75,32 @@ def connect_file(path: Path, *, read_only: bool = False, busy_timeout_ms: int = 
         yield db
     finally:
         db.close()
+
+
+@contextmanager
+def attach_read_only(**databases: Path) -> Iterator[sqlite3.Connection]:
+    """An in-memory database with files attached under the given names, each only read, in one read transaction."""
+    with closing(sqlite3.connect(":memory:", uri=True, isolation_level=None)) as db:
+        # Attached databases must share one encoding, which the main one takes before it is first used.
+        with connect_file(next(iter(databases.values())), read_only=True) as first:
+            encoding = first.execute("PRAGMA encoding").fetchone()[0]
+        db.execute(f"PRAGMA encoding = '{encoding}'")
+        db.execute("PRAGMA temp_store = FILE")
+        for name, path in databases.items():
+            db.execute(f"ATTACH ? AS {name}", (read_only_uri(path),))
+        db.execute("BEGIN")
+        yield db
+
+
+def read_only_uri(path: Path) -> str:
+    """The URI under which `path` is only read.
+
+    A database in WAL mode on a medium that cannot be written needs `immutable`, which is safe where there is no
+    log: nobody can be writing to it.
+    """
+    log = path.with_name(path.name + "-wal")
+    frozen = not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+    return f"{file_uri(path)}?mode=ro{'&immutable=1' if frozen else ''}"
 
 
 def file_uri(path: Path) -> str:

@@ -85,7 +85,7 @@ def _conditions(name: str, conversion: Conversion) -> list[tuple[str, str]]:
         "time": f"{name} BETWEEN 0 AND {LAST_SECOND}",
         "boolean": f"{name} IN (0, 1)",
         "json": f"{name} IS NULL OR json_valid({name})",
-        "date": f"{name} IS date({name})",
+        "date": f"{name} IS date({name}, '+0 days')",
     }
     found = []
     if conversion.kind in of_kind:

@@ -1,0 +1,66 @@
+"""The journal: the table in the target that says which steps and phases ran, with checksum and times."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from ptp.engine import literal
+from ptp.errors import StepRefused
+from ptp.migration.steps import Link, Step, links
+
+TABLE = "ptp_journal"
+
+DDL = f"""CREATE TABLE {TABLE} (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind TEXT NOT NULL CHECK (kind IN ('step', 'phase')),
+  name TEXT NOT NULL,
+  checksum TEXT,
+  chain TEXT,
+  run TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  seconds REAL
+) STRICT"""
+
+
+def step_sql(link: Link) -> str:
+    """The statement that enters a step; :run and :now are bound."""
+    values = ", ".join(literal(v) for v in ("step", link.name, link.checksum, link.chain))
+    return f"INSERT INTO main.{TABLE} (kind, name, checksum, chain, run, at) VALUES ({values}, :run, :now)"
+
+
+PHASE_SQL = (
+    f"INSERT INTO main.{TABLE} (kind, name, checksum, run, at, seconds) "
+    "VALUES ('phase', :phase, :plan, :run, :now, :seconds)"
+)
+"""The statement that enters a phase with the hash of the plan that it ran."""
+
+
+def has_journal(db: sqlite3.Connection) -> bool:
+    """Whether the database was built by ptp."""
+    return bool(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = ?", (TABLE,)).fetchone()[0])
+
+
+def why_untrusted(db: sqlite3.Connection, steps: Sequence[Step]) -> str:
+    """Why the steps on disk are not the ones that built this database; empty when they are.
+
+    The journal may hold fewer steps than the folder (new ones are pending), never others.
+    """
+    rows = db.execute(f"SELECT name, checksum, chain FROM {TABLE} WHERE kind = 'step' ORDER BY id").fetchall()
+    known = links(steps)
+    if not rows:
+        return "the journal names no step"
+    for position, (name, checksum, chain) in enumerate(rows):
+        if position >= len(known) or known[position].name != name:
+            return f"step {name} was applied, but stands no longer in its place in the folder of steps"
+        if known[position].checksum != checksum:
+            return f"step {name} was edited after it was applied"
+        if known[position].chain != chain:
+            return f"the journal's chain is broken at step {name}"
+    return ""
+
+
+def check_steps(db: sqlite3.Connection, steps: Sequence[Step]) -> None:
+    """Raise StepRefused unless the steps on disk are those that built this database."""
+    if reason := why_untrusted(db, steps):
+        raise StepRefused(f"The steps cannot be trusted: {reason}. Restore the file, and put changes into a new step.")
