@@ -94,7 +94,7 @@ def make_plan(
     rows = {name: source.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0] for name in counted}
     statements = [
         *_opening(read_format(source)),
-        *(Statement("table", sql) for sql in (*tables, journal.DDL, quarantine.DDL)),
+        *(Statement("table", sql) for sql in (*tables, journal.DDL, *quarantine.DDL)),
         *(
             Statement("table", sql)
             for e in extras

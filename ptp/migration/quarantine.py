@@ -16,7 +16,7 @@ from ptp.migration.pair import Pair
 
 TABLE = "ptp_quarantine"
 
-DDL = f"""CREATE TABLE {TABLE} (
+_TABLE_DDL = f"""CREATE TABLE {TABLE} (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   run TEXT NOT NULL,
   kind TEXT NOT NULL CHECK (kind IN ('value', 'row')),
@@ -27,6 +27,8 @@ DDL = f"""CREATE TABLE {TABLE} (
   placeholder ANY,
   reason TEXT NOT NULL
 ) STRICT"""
+
+DDL = (_TABLE_DDL, f"CREATE INDEX {TABLE}_place ON {TABLE} (table_name, row_key)")
 
 
 def key_text_sql(columns: Sequence[str], alias: str) -> str:

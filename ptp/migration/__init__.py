@@ -1,0 +1,1 @@
+"""Migration: steps, plan, preflight, backup and the build of the next database."""

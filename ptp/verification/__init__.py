@@ -1,0 +1,1 @@
+"""Verification: row by row, that nothing was lost or changed other than as declared."""

@@ -1,0 +1,55 @@
+"""Equality that is exact in storage class and bits: 1, 1.0 and '1' differ, and so do 0.0 and -0.0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ptp.conversions import Value
+
+
+def same(a: Value, b: Value) -> bool:
+    """Whether two values are one and the same to SQLite."""
+    if type(a) is not type(b) or a != b:
+        return False
+    return not isinstance(a, float) or math.copysign(1.0, a) == math.copysign(1.0, b)  # type: ignore[arg-type]
+
+
+def differing(expected: Sequence[Value], seen: Sequence[Value]) -> list[int]:
+    """The positions at which two columns of equal length differ; a few passes in C where they do not."""
+    if tuple(expected) == tuple(seen):
+        classes = set(map(type, expected))
+        alike = classes == set(map(type, seen)) and len(classes - {type(None)}) <= 1
+        # Equal columns of one class (and NULL, which equals only itself) can differ in nothing but the sign of zero.
+        if alike and not (float in classes and 0.0 in expected):
+            return []
+    return [i for i, (a, b) in enumerate(zip(expected, seen, strict=True)) if not same(a, b)]
+
+
+def key_text(key: Sequence[Value]) -> str:
+    """A key as the quarantine writes it: SQL literals joined by commas."""
+    return ",".join(_literal(part) for part in key)
+
+
+def _literal(value: Value) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"X'{value.hex().upper()}'"
+    if isinstance(value, str):
+        if "\0" in value:
+            return f"CAST(X'{value.encode('utf-8', 'surrogateescape').hex().upper()}' AS TEXT)"
+        return "'" + value.replace("'", "''") + "'"
+    return repr(value)
+
+
+def shown(value: Value, *, personal: bool = False) -> str:
+    """A value for a person's eyes: with its class, shortened, and masked where the schema says personal."""
+    if value is None:
+        return "NULL"
+    name = {int: "integer", float: "real", str: "text", bytes: "blob"}[type(value)]
+    if personal:
+        size = f" of {len(value)}" if isinstance(value, str | bytes) else ""
+        return f"{name}{size} (personal, masked)"
+    text = _literal(value)
+    return f"{name} {text if len(text) <= 60 else text[:40] + '…' + text[-15:]}"

@@ -1,0 +1,56 @@
+"""What SQLite itself can say of a database: its pages, its rules, its references. Necessary, never enough."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+from ptp.results import Finding
+
+_SHOWN = 20
+
+
+def check_pages(db: sqlite3.Connection) -> Finding:
+    """`PRAGMA integrity_check`: pages, indexes against tables, NOT NULL, CHECK and STRICT rules."""
+    lines = [row[0] for row in db.execute(f"PRAGMA integrity_check({_SHOWN})").fetchall()]
+    problems = () if lines == ["ok"] else tuple(str(line) for line in lines)
+    return Finding(
+        id="verify.integrity",
+        claim="Pages, indexes and rules of the target are sound",
+        verdict="fail" if problems else "pass",
+        severity="data",
+        value=len(problems),
+        unit="problems",
+        limit=0,
+        where=problems,
+        evidence="PRAGMA integrity_check",
+    )
+
+
+def check_references(target: sqlite3.Connection, source: sqlite3.Connection) -> Finding:
+    """`PRAGMA foreign_key_check`; a reference that is broken in the source's table of that name too is known.
+
+    Only tables that were carried over as they are can have known ones: a mapped row without a parent is rejected.
+    """
+    found = _broken(target)
+    known = _broken(source) if found else {}
+    new = {place: text for place, text in found.items() if place not in known}
+    return Finding(
+        id="verify.foreign-keys",
+        claim="Every reference of the target has its row",
+        verdict="fail" if new else "pass",
+        severity="data",
+        value=len(new),
+        unit="broken references",
+        limit=0,
+        where=tuple(list(new.values())[:_SHOWN]),
+        evidence=f"PRAGMA foreign_key_check; {len(found) - len(new)} broken in the source already",
+    )
+
+
+def _broken(db: sqlite3.Connection) -> Mapping[tuple[object, ...], str]:
+    rows = db.execute("PRAGMA foreign_key_check").fetchall()
+    return {
+        (table, rowid, parent, number): f"{table}, rowid {rowid}: no such row in {parent}"
+        for table, rowid, parent, number in rows
+    }

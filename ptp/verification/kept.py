@@ -1,0 +1,109 @@
+"""What the quarantine of a target holds, as the verification sees it: verbatim, and for a reason that is true."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ptp.conversions import Value
+from ptp.conversions.witness import Judgement, judge
+from ptp.engine import quoted
+from ptp.engine.inventory import Table
+from ptp.verification.exact import same, shown
+from ptp.verification.rows import Row, fetch_exactly
+
+if TYPE_CHECKING:
+    from ptp.verification.content import Pairing
+
+LOST = "no such row, and none in quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The quarantine table `name` of a target, and the target's tables by name for the references among them."""
+
+    target: sqlite3.Connection
+    name: str
+    tables: Mapping[str, Table]
+
+    @property
+    def exists(self) -> bool:
+        """Whether the target has a quarantine at all."""
+        return self.name in self.tables
+
+    def count(self, table: str, kind: str) -> int:
+        """Entries of one kind for a source table."""
+        if not self.exists:
+            return 0
+        sql = f"SELECT count(*) FROM {quoted(self.name)} WHERE table_name = ? AND kind = ?"
+        found: int = self.target.execute(sql, (table, kind)).fetchone()[0]
+        return found
+
+    def unexplained(self, table: str, *, rows: int, values: int) -> Iterator[tuple[str, str]]:
+        """Where the quarantine holds more or fewer entries for a table than the witness accounts for."""
+        for kind, wanted in (("row", rows), ("value", values)):
+            if (found := self.count(table, kind)) != wanted:
+                yield self.name, f"{found} entries of kind '{kind}', where {wanted} are due"
+
+    def why_not_value(self, table: str, key: str, column: str, original: Value, judgement: Judgement) -> str:
+        """Why a value that is not exact is not rightly kept; empty when its original stands there verbatim."""
+        entries = self._entries("value", table, key).get(column, [])
+        if len(entries) != 1:
+            return f"{len(entries)} entries"
+        kept, reason = entries[0]
+        if not same(kept, original):
+            return f"another value: {shown(kept)}"
+        return "" if reason.startswith(f"{judgement.outcome}: ") else f"the reason '{reason}'"
+
+    def why_not_row(self, pairing: Pairing, row: Row, key: str) -> str:
+        """Why an absent row is not rightly kept; empty when all of it stands there, for a reason that holds."""
+        entries = self._entries("row", pairing.source, key)
+        if not entries:
+            return LOST
+        for (source, _, _), value in zip(pairing.columns, row, strict=True):
+            kept = entries.get(source, [])
+            if len(kept) != 1 or not same(kept[0][0], value):
+                return f"another value of {source} in quarantine"
+        if set(entries) != set(pairing.stored):
+            return "a row in quarantine that misses columns"
+        return "" if self._must_go(pairing, row) else "a row in quarantine that no rule rejects"
+
+    def _entries(self, kind: str, table: str, key: str) -> dict[str, list[tuple[Value, str]]]:
+        if not self.exists:
+            return {}
+        sql = (
+            f"SELECT column_name, original, reason FROM {quoted(self.name)} "
+            "WHERE table_name = ? AND row_key = CAST(? AS TEXT) AND kind = ?"
+        )
+        key_bytes = key.encode("utf-8", "surrogateescape")  # a key may hold bytes that no text can be bound with
+        found: dict[str, list[tuple[Value, str]]] = {}
+        for column, original, reason in fetch_exactly(self.target, sql, (table, key_bytes, kind)):
+            found.setdefault(str(column), []).append((original, str(reason)))
+        return found
+
+    def _must_go(self, pairing: Pairing, row: Row) -> bool:
+        """Whether a rule rejects the whole row: a value that NOT NULL forbids, no parent, or a twin."""
+        values: dict[str, Value] = {}
+        for (_, target, conversion), value in zip(pairing.columns, row, strict=True):
+            if conversion is None:
+                values[target] = value
+                continue
+            judgement = judge(conversion, value)
+            if judgement.outcome == "rejected" and conversion.takes_row:
+                return True
+            values[target] = judgement.value
+        table = self.tables[pairing.target]
+        for key in table.foreign_keys:
+            parent = self.tables.get(key.table)
+            own = [values[c] for c in key.columns]
+            if parent and None not in own and not self._has(key.table, key.to_columns or parent.key, own):
+                return True
+        uniques = [tuple(c for c in i.columns if c) for i in table.indexes if i.unique and not i.partial]
+        twins = [(columns, [values[c] for c in columns]) for columns in uniques]
+        return any(None not in own and self._has(pairing.target, columns, own) for columns, own in twins)
+
+    def _has(self, table: str, columns: tuple[str, ...], values: list[Value]) -> bool:
+        where = " AND ".join(f"{quoted(c)} = ?" for c in columns)
+        return bool(self.target.execute(f"SELECT 1 FROM {quoted(table)} WHERE {where} LIMIT 1", values).fetchone())

@@ -1,0 +1,1 @@
+"""The work that PingToPass does: demo sources, benchmark cases and their limits."""
