@@ -1,7 +1,15 @@
 """The one way to a database: URLs, connections, transactions, and what SQLite itself says of a file."""
 
 from ptp.engine.connect import atomic, open_engine
-from ptp.engine.files import attach_read_only, check_database, connect_file, database_path, errors_named, is_wal
+from ptp.engine.files import (
+    attach_read_only,
+    check_database,
+    connect_file,
+    database_path,
+    errors_named,
+    is_wal,
+    settle_log,
+)
 from ptp.engine.inventory import Index, Inventory, Object, Table, read_inventory
 from ptp.engine.sql import literal, quoted, split_statements
 
@@ -21,5 +29,6 @@ __all__ = [
     "open_engine",
     "quoted",
     "read_inventory",
+    "settle_log",
     "split_statements",
 ]

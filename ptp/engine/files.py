@@ -92,6 +92,13 @@ def attach_read_only(**databases: Path) -> Iterator[sqlite3.Connection]:
         yield db
 
 
+def settle_log(path: Path) -> None:
+    """Let SQLite fold the write-ahead log of a database of ours into the file, and remove what readers left of it."""
+    if path.is_file() and os.access(path, os.W_OK):
+        with errors_named(path), connect_file(path) as db:
+            db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+
+
 def read_only_uri(path: Path) -> str:
     """The URI under which `path` is only read.
 

@@ -1,0 +1,235 @@
+"""The command line: one short function a command, all work in the workbench."""
+
+from __future__ import annotations
+
+import errno
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import click
+import typer
+
+import ptp
+from ptp import terminal
+from ptp.engine import check_database, database_path
+from ptp.errors import EXIT_CANNOT_FINISH, EXIT_INTERRUPTED, PtpError, UsageError
+from ptp.evidence import write_stage
+from ptp.settings import Settings, load_settings
+from ptp.workbench.places import demo_source, make_folder
+from ptp.workbench.progress import Progress
+
+app = typer.Typer(
+    name="ptp",
+    help="Migrate the PingToPass exam database, prove that nothing was lost, measure it, report the evidence.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Source = Annotated[str, typer.Option(help="Database to migrate from; it is only read.", metavar="FILE")]
+Target = Annotated[str, typer.Option(help="Database at head.", metavar="FILE")]
+OnDirty = Annotated[
+    Literal["stop", "quarantine"],
+    typer.Option(help="Values that do not convert exactly: stop before any change, or keep them in quarantine."),
+]
+Profile = Annotated[Literal["quick", "full"], typer.Option(help="How many samples a query gets.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Run folder, new or empty; one under reports/ if not given.", metavar="DIR")
+]
+Environment = Annotated[
+    Literal["dev", "staging", "prod"] | None, typer.Option(help="Take the source from this environment's settings.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same data or calls.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """Options of ptp itself."""
+    if version:
+        typer.echo(f"ptp {ptp.__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog="Example: ptp run --source old.db --profile full")
+def run(
+    source: Annotated[
+        str | None, typer.Option(help="Database to migrate; a demo if not given.", metavar="FILE")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="New database; in DIR if not given.", metavar="FILE")] = None,
+    out: Out = None,
+    profile: Profile = "quick",
+    env: Environment = None,
+    on_dirty: OnDirty = "stop",
+    as_json: Json = False,
+) -> None:
+    """Migrate, verify, benchmark and report: one run, one verdict."""
+    from ptp.workbench.run import Request, execute_run, new_run_id
+
+    settings = load_settings()
+    identity = new_run_id()
+    folder = out or settings.reports_dir / identity
+    with terminal.progress_bar("ptp run", silent=as_json) as progress:
+        request = Request(
+            source=_source(source, env, settings, progress),
+            out=folder,
+            id=identity,
+            target=database_path(target) if target else None,
+            profile=profile,
+            env=env or "dev",
+            on_dirty=on_dirty,
+        )
+        outcome = execute_run(request, progress=progress)
+    if as_json:
+        typer.echo((folder / "verdict.json").read_text(encoding="utf-8"), nl=False)
+    else:
+        if outcome.error:
+            typer.echo(f"ptp: {outcome.error}", err=True)
+        terminal.tell_run(outcome.evidence, report=str(folder / "index.html"))
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command(epilog="Example: ptp migrate --source old.db --target new.db")
+def migrate(
+    source: Source,
+    target: Target,
+    out: Out = None,
+    on_dirty: OnDirty = "stop",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Build a database at head from a source, which is backed up and only read."""
+    from ptp.workbench import migrating
+    from ptp.workbench.run import new_run_id
+
+    old, new = database_path(source), database_path(target)
+    plan = migrating.plan_of(old, on_dirty=on_dirty)
+    if dry_run:
+        document = {
+            "version": 1,
+            "hash": plan.hash,
+            "shape": plan.shape,
+            "statements": list(map(asdict, plan.statements)),
+        }
+        typer.echo(
+            json.dumps(document) if as_json else f"-- plan {plan.hash}, shape {plan.shape}\n{plan.text}", nl=as_json
+        )
+        return
+    migrating.check_target(new)
+    identity = new_run_id()
+    folder = out or load_settings().reports_dir / identity
+    make_folder(folder)
+    with terminal.progress_bar("ptp migrate", silent=as_json) as progress:
+        stage = migrating.migrate(old, new, folder, run=identity, on_dirty=on_dirty, progress=progress)
+    write_stage(folder, stage)
+    terminal.finish_stage(stage, f"Next: ptp verify --source {old} --target {new}", as_json=as_json)
+
+
+@app.command(epilog="Example: ptp verify --source old.db --target new.db")
+def verify(source: Source, target: Target, as_json: Json = False) -> None:
+    """Compare every row and column of a target with what its source should have become."""
+    from ptp.workbench import verifying
+
+    old, new = database_path(source), database_path(target)
+    with terminal.progress_bar("ptp verify", silent=as_json) as progress:
+        stage = verifying.verify(old, new, progress=progress)
+    terminal.finish_stage(stage, f"Next: ptp bench --target {new}", as_json=as_json)
+
+
+@app.command(epilog="Example: ptp bench --target new.db --profile full")
+def bench(target: Target, out: Out = None, profile: Profile = "quick", seed: Seed = 1, as_json: Json = False) -> None:
+    """Time every query on a copy of a target, each against its limit."""
+    from ptp.workbench import benchmarking
+    from ptp.workbench.run import new_run_id
+
+    new = database_path(target)
+    check_database(new)
+    folder = out or load_settings().reports_dir / new_run_id()
+    make_folder(folder)
+    with terminal.progress_bar("ptp bench", silent=as_json) as progress:
+        stage = benchmarking.benchmark(new, folder, profile=profile, seed=seed, progress=progress)
+    write_stage(folder, stage)
+    following = f"Raw samples: {folder / 'results' / (stage.name + '.json')}"
+    terminal.finish_stage(stage, following, as_json=as_json)
+
+
+@app.command(epilog="Example: ptp demo --shape drizzle --size full --seed 7 --out demo.db")
+def demo(
+    out: Annotated[Path, typer.Option(help="File to write.", metavar="FILE")],
+    shape: Annotated[Literal["raw", "drizzle"], typer.Option(help="Which schema the source has.")] = "raw",
+    size: Annotated[
+        Literal["tiny", "quick", "full"], typer.Option(help="2,000, 100,000 or 1,000,000 answers.")
+    ] = "quick",
+    seed: Seed = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a demo source: a database as the platform would have left it."""
+    from ptp.workload.demo import write_demo
+
+    with terminal.progress_bar("ptp demo", silent=as_json) as progress:
+        made = write_demo(shape=shape, size=size, seed=seed, out=out, overwrite=overwrite, progress=progress)
+    if as_json:
+        typer.echo(json.dumps({"version": 1, **asdict(made), "rows": dict(made.rows), "path": str(made.path)}))
+        return
+    rows = sum(made.rows.values())
+    typer.echo(f"{made.path}: {shape}, {rows:,} rows, {made.bytes / 1e6:,.1f} MB, {made.seconds:.1f} s")
+    typer.echo(f"Next: ptp run --source {made.path}")
+
+
+@app.command(epilog="Example: ptp report reports/latest")
+def report(folder: Annotated[Path, typer.Argument(help="A run folder.", metavar="DIR")], as_json: Json = False) -> None:
+    """Write the report of a run anew from its results."""
+    from ptp.report.page import write_report
+
+    page = write_report(folder)
+    typer.echo(json.dumps({"version": 1, "report": str(page)}) if as_json else f"Report: {page}")
+
+
+def _source(given: str | None, env: Any, settings: Settings, progress: Progress) -> Path:
+    """The source as given, that of the environment, or the demo."""
+    if given:
+        return database_path(given)
+    if env is None:
+        return demo_source(progress=progress)
+    url = settings.database_url(env)
+    if not url:
+        raise UsageError(f"--env {env} wants TURSO_DATABASE_URL_{env.upper()} or TURSO_DATABASE_URL to be set.")
+    return database_path(url)
+
+
+def main() -> NoReturn:
+    """Run the command line: every error is one sentence on stderr and an exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        code = ended.exit_code
+    except click.ClickException as problem:
+        problem.show()
+        code = problem.exit_code
+    except PtpError as problem:
+        code = _told(str(problem), problem.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        code = _told("interrupted; nothing half-written was left.", EXIT_INTERRUPTED)
+    except OSError as problem:
+        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "the disk is full" if full else str(problem.strerror or problem)
+        code = _told(f"{what}: {problem.filename or 'while writing'}.", EXIT_CANNOT_FINISH)
+    except Exception as problem:
+        code = _told(f"internal error, {type(problem).__name__}: {problem}. Please report it.", EXIT_CANNOT_FINISH)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _told(sentence: str, code: int) -> int:
+    typer.echo(f"ptp: {sentence}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

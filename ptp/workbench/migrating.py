@@ -1,0 +1,192 @@
+"""The first stage: detect, plan, look, back up, build; each with its finding."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ptp.conversions import Value
+from ptp.engine import check_database, connect_file, errors_named, read_inventory
+from ptp.errors import DirtySource, SourceChanged, UsageError
+from ptp.evidence import Stage, write_stage
+from ptp.migration.backup import Backup, check_space, fingerprint, take_backup
+from ptp.migration.build import Built, build
+from ptp.migration.detect import detect_shape
+from ptp.migration.journal import check_steps, has_journal
+from ptp.migration.plan import OnDirty, Plan, make_plan
+from ptp.migration.preflight import Preflight, inspect_source
+from ptp.migration.steps import load_steps
+from ptp.resources import folder
+from ptp.results import Finding, Measurement, Result
+from ptp.schema.shapes import known_shapes
+from ptp.verification.exact import shown
+from ptp.workbench.progress import Progress, part, quiet
+
+NAME = "01_migrate"
+TITLE = "Migration"
+_SPACE = 3.0  # times the source: its backup, the target, and the sorting of indexes
+
+
+def plan_of(source: Path, *, on_dirty: OnDirty = "stop") -> Plan:
+    """Plan the migration of a source; raises UsageError where it cannot be migrated at all."""
+    check_database(source)
+    with errors_named(source), connect_file(source, read_only=True) as db:
+        inventory = read_inventory(db)
+        shape = detect_shape(inventory, known_shapes())
+        return make_plan(db, inventory=inventory, shape=shape, steps=load_steps(folder("sql")), on_dirty=on_dirty)
+
+
+def check_target(target: Path) -> None:
+    """Refuse a target that exists: with the state it is in where ptp built it, by its name where not."""
+    if not target.exists():
+        return
+    check_database(target)
+    with errors_named(target), connect_file(target, read_only=True) as db:
+        if has_journal(db):
+            check_steps(db, load_steps(folder("sql")))
+            raise UsageError(
+                f"{target} is at head already. To check it: ptp verify --source SOURCE --target {target}; "
+                "to build it anew, remove it first."
+            )
+    raise UsageError(f"{target} exists and was not built by ptp: name another target with --target.")
+
+
+def migrate(
+    source: Path, target: Path, out: Path, *, run: str, on_dirty: OnDirty = "stop", progress: Progress = quiet
+) -> Stage:
+    """Build `target` from `source`, which is only read; plan and backup go to `out`.
+
+    Raises DirtySource before anything is changed when values do not convert exactly and `on_dirty` is stop.
+    """
+    started = time.perf_counter()
+    plan = plan_of(source, on_dirty=on_dirty)
+    check_target(target)
+    size = source.stat().st_size
+    check_space(target.parent, needed_bytes=int(size * _SPACE))
+    with errors_named(out):
+        (out / "plan.sql").write_text(f"-- plan {plan.hash}\n{plan.text}", encoding="utf-8")
+    with errors_named(source):
+        before = fingerprint(source)
+        seen = inspect_source(source, plan.pairs, progress=part(progress, 0.02, 0.35))
+    looked = {"Source": _source_rows(plan), "Besides the shape": _extra_rows(plan), "Dirt": _dirt_rows(seen)}
+    tables = {name: rows for name, rows in looked.items() if rows}
+    if on_dirty == "stop" and not seen.is_clean:
+        stage = Stage(NAME, TITLE, time.perf_counter() - started, (_clean(seen, on_dirty),), tables)
+        write_stage(out, stage)
+        raise DirtySource(_dirty_sentence(source, seen))
+    (out / "backup").mkdir(exist_ok=True)
+    backup = take_backup(source, out / "backup" / "source.db", progress=part(progress, 0.35, 0.6))
+    built = build(plan, source=source, target=target, run=run, now=int(time.time()), progress=part(progress, 0.6, 1))
+    findings = (_clean(seen, on_dirty), _backed_up(backup), _unchanged(source, before), _by_steps(plan))
+    results: tuple[Result, ...] = (*findings, *_timings(built))
+    return Stage(NAME, TITLE, time.perf_counter() - started, results, tables)
+
+
+def _unchanged(source: Path, before: str) -> Finding:
+    """Whether the source still is what it was; raises SourceChanged when not."""
+    after = fingerprint(source)
+    if after != before:
+        raise SourceChanged(
+            f"{source} was written to while it was migrated: stop what writes to it, and run the command again."
+        )
+    return Finding(
+        id="migrate.source-unchanged",
+        claim="The source was only read: its bytes are what they were",
+        verdict="pass",
+        severity="data",
+        value=0,
+        unit="changes",
+        limit=0,
+        evidence=f"blake2b of the file and its write-ahead log, before and after: {after}",
+    )
+
+
+def _clean(seen: Preflight, on_dirty: OnDirty) -> Finding:
+    kept = on_dirty == "quarantine"
+    values = sum(d.count for d in seen.dirt)
+    return Finding(
+        id="migrate.conversions",
+        claim="Every source value converts exactly" + (", or is kept in quarantine" if kept else ""),
+        verdict="pass" if seen.is_clean or kept else "fail",
+        severity="data",
+        value=values + seen.rejected_rows,
+        unit="values and rows",
+        limit=None if kept else 0,
+        where=tuple(f"{d.table}.{d.column}: {d.count} {d.problem}" for d in seen.dirt)
+        + tuple(f"{t}: {n} rows {r}" for t, reasons in seen.rejected.items() for r, n in reasons.items()),
+        evidence=f"preflight of the whole source, --on-dirty {on_dirty}",
+    )
+
+
+def _backed_up(backup: Backup) -> Finding:
+    return Finding(
+        id="migrate.backup",
+        claim="A backup was taken before the first change, and its content compared with the source",
+        verdict="pass",
+        severity="data",
+        value=backup.rows,
+        unit="rows equal",
+        n=backup.rows,
+        evidence=f"backup/{backup.path.name}, {backup.bytes / 1e6:,.1f} MB, {backup.tables} tables",
+    )
+
+
+def _by_steps(plan: Plan) -> Finding:
+    return Finding(
+        id="migrate.plan",
+        claim="What ran is the plan that plan.sql shows",
+        verdict="pass",
+        value=plan.hash[:16],
+        n=len(plan.statements),
+        evidence="plan.sql; SHA-256 over its statements stands in the journal",
+    )
+
+
+def _timings(built: Built) -> list[Measurement]:
+    return [Measurement(f"build: {kind}", "s", (seconds,)) for kind, seconds in built.seconds.items()]
+
+
+def _dirt_rows(seen: Preflight) -> list[dict[str, object]]:
+    personal = {
+        (t.source, c.source): c.conversion.personal for s in known_shapes() for t in s.tables for c in t.columns
+    }
+    rows: list[dict[str, object]] = [
+        {
+            "table": d.table,
+            "column": d.column,
+            "problem": d.problem,
+            "count": d.count,
+            "examples": "; ".join(_example(k, v, personal[d.table, d.column]) for k, v in d.examples),
+        }
+        for d in seen.dirt
+    ]
+    return rows + [
+        {"table": table, "column": "(whole row)", "problem": reason, "count": count, "examples": ""}
+        for table, reasons in seen.rejected.items()
+        for reason, count in reasons.items()
+    ]
+
+
+def _example(key: str, value: Value, personal: bool) -> str:
+    return f"key {key}: {shown(value, personal=personal)}"
+
+
+def _dirty_sentence(source: Path, seen: Preflight) -> str:
+    kinds = [f"{d.table}.{d.column}: {d.count} {d.problem}" for d in seen.dirt]
+    kinds += [f"{t}: {n} rows {r}" for t, reasons in seen.rejected.items() for r, n in reasons.items()]
+    more = f" and {len(kinds) - 5} more kinds" if len(kinds) > 5 else ""
+    return (
+        f"{source} holds values that do not convert exactly ({'; '.join(kinds[:5])}{more}); {seen.rejected_rows} rows "
+        "would go whole. Nothing was changed. Mend them, or keep them in quarantine with --on-dirty quarantine."
+    )
+
+
+def _source_rows(plan: Plan) -> list[dict[str, object]]:
+    return [{"table": name, "rows": rows} for name, rows in plan.rows.items()]
+
+
+def _extra_rows(plan: Plan) -> list[dict[str, object]]:
+    return [
+        {"kind": e.kind, "name": e.name, "carried": "yes" if e.carried else "no", "reason": e.reason}
+        for e in plan.extras
+    ]

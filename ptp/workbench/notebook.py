@@ -1,0 +1,149 @@
+"""What a notebook calls: one short function a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ptp.errors import CannotFinish, GateFailed
+from ptp.evidence import Stage, write_stage
+from ptp.migration.build import remove_partial
+from ptp.report.charts import Chart, counts, distribution, latency_overview
+from ptp.report.display import findings_frame
+from ptp.results import Finding, worst
+from ptp.stats import percentile
+from ptp.workbench import benchmarking, migrating, verifying
+from ptp.workbench.parameters import BenchmarkParameters, MigrateParameters, Parameters, parameters_of
+from ptp.workbench.places import Places, places_of
+from ptp.workbench.progress import FileProgress, Progress, quiet
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A notebook's checked parameters and files."""
+
+    parameters: Parameters
+    places: Places
+
+    @property
+    def progress(self) -> Progress:
+        """Where this notebook notes how far it is."""
+        return FileProgress(self.places.out)
+
+
+def start(notebook: str, namespace: Mapping[str, Any]) -> Session:
+    """Check the parameters and find the files; for the first code cell, called with `globals()`.
+
+    Raises UsageError for a parameter that is unknown or of the wrong type.
+    """
+    parameters = parameters_of(notebook, namespace)
+    return Session(parameters, places_of(parameters, progress=quiet))
+
+
+def plan_frame(session: Session) -> pd.DataFrame:
+    """The plan of the migration, a row a statement, made without changing anything."""
+    assert isinstance(session.parameters, MigrateParameters)
+    found = migrating.plan_of(session.places.source, on_dirty=session.parameters.on_dirty)
+    return pd.DataFrame([asdict(s) for s in found.statements], columns=["kind", "rows", "sql"])
+
+
+def migrate(session: Session) -> Stage:
+    """Build the target. The demo's own target is built anew; any other must not exist yet."""
+    assert isinstance(session.parameters, MigrateParameters)
+    places = session.places
+    if places.owns_target:
+        _remove_database(places.target)
+    return migrating.migrate(
+        places.source,
+        places.target,
+        places.out,
+        run=session.parameters.run,
+        on_dirty=session.parameters.on_dirty,
+        progress=session.progress,
+    )
+
+
+def verify(session: Session) -> Stage:
+    """Verify the target against its source."""
+    _demo_target(session)
+    return verifying.verify(session.places.source, session.places.target, progress=session.progress)
+
+
+def benchmark(session: Session) -> Stage:
+    """Time the queries on a copy of the target."""
+    assert isinstance(session.parameters, BenchmarkParameters)
+    _demo_target(session)
+    given = session.parameters
+    return benchmarking.benchmark(
+        session.places.target, session.places.out, profile=given.profile, seed=given.seed, progress=session.progress
+    )
+
+
+def finish(session: Session, stage: Stage) -> str:
+    """Write the stage's results; for the last cell. Raises GateFailed or CannotFinish when a gate did not hold."""
+    write_stage(session.places.out, stage)
+    verdict = worst(stage.findings)
+    bad = [f for f in stage.findings if f.verdict in ("fail", "invalid")]
+    if bad:
+        sentence = f"{stage.title}: {_told(bad[0])}" + (f" and {len(bad) - 1} more" if len(bad) > 1 else "")
+        raise (GateFailed if verdict == "fail" else CannotFinish)(sentence)
+    return f"{stage.title}: {verdict}, {len(stage.findings)} gates, {stage.seconds:.1f} s"
+
+
+def _told(finding: Finding) -> str:
+    where = f" ({finding.where[0]})" if finding.where else ""
+    return f"{finding.claim}: {finding.verdict}{where}"
+
+
+def _demo_target(session: Session) -> None:
+    """Build the demo's target where it is wanted and missing, so that each notebook runs by itself."""
+    places = session.places
+    if places.owns_target and not places.target.is_file():
+        migrating.migrate(places.source, places.target, places.out, run=session.parameters.run)
+
+
+def _remove_database(path: Path) -> None:
+    remove_partial(path)
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def gates(stage: Stage) -> pd.DataFrame:
+    """The stage's findings, a row each."""
+    return findings_frame(stage)
+
+
+def table(stage: Stage, name: str) -> pd.DataFrame:
+    """One of the stage's tables."""
+    return pd.DataFrame(list(stage.tables[name]))
+
+
+def timings(stage: Stage) -> pd.DataFrame:
+    """Seconds by kind of statement."""
+    rows = [{"what": m.what, "seconds": m.samples[0]} for m in stage.measurements]
+    return pd.DataFrame(rows).sort_values("seconds", ascending=False, ignore_index=True)
+
+
+def rows_chart(stage: Stage) -> Chart:
+    """Rows by table, as the migration found them."""
+    return counts({str(r["table"]): float(r["rows"]) for r in stage.tables["Source"]}, what="rows")
+
+
+def latency_chart(stage: Stage) -> Chart:
+    """Percentiles of every query against its limit."""
+    return latency_overview(stage.measurements, limits=_limits(stage))
+
+
+def slowest_chart(stage: Stage) -> Chart:
+    """The distribution of the query whose p95 is nearest to its limit, or furthest beyond it."""
+    limits = _limits(stage)
+    nearest = max(stage.measurements, key=lambda m: percentile(sorted(m.samples), q=0.95) / limits[m.what])
+    return distribution(nearest, limit=limits[nearest.what])
+
+
+def _limits(stage: Stage) -> dict[str, float]:
+    return {f"service time of {r['name']}": float(r["limit_ms"]) for r in stage.tables["Latency"]}

@@ -1,0 +1,198 @@
+"""One run: the notebooks in order, each stage's evidence gathered, the verdict and the report written."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import secrets
+import sqlite3
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ptp
+from ptp.engine import settle_log
+from ptp.errors import PtpError, UsageError
+from ptp.evidence import Evidence, Run, Stage, read_stage, write_run, write_verdict
+from ptp.migration.build import remove_partial
+from ptp.migration.plan import OnDirty
+from ptp.report.page import render, write_text
+from ptp.results import exit_code, missing, worst
+from ptp.settings import Environment
+from ptp.workbench.gates import required_gates
+from ptp.workbench.migrating import check_target, plan_of
+from ptp.workbench.notebooks import execute
+from ptp.workbench.parameters import NOTEBOOKS
+from ptp.workbench.places import make_folder
+from ptp.workbench.progress import Progress, part
+from ptp.workload.limits import Profile
+
+_WEIGHTS = {"01_migrate": 0.35, "02_verify": 0.25, "03_benchmark": 0.4}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to run: `out` is the run folder itself, `target` None puts the target into it."""
+
+    source: Path
+    out: Path
+    id: str
+    target: Path | None = None
+    profile: Profile = "quick"
+    env: Environment = "dev"
+    on_dirty: OnDirty = "stop"
+    seed: int = 1
+
+    @property
+    def target_path(self) -> Path:
+        """Where the target comes to stand."""
+        return self.target or self.out / "target.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: its evidence, the exit code that stands for it, and the error that stopped it, if one did."""
+
+    evidence: Evidence
+    exit_code: int
+    error: PtpError | None
+
+
+def new_run_id() -> str:
+    """An id that sorts by time and does not meet another one."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def execute_run(request: Request, *, progress: Progress) -> Outcome:
+    """Run all notebooks on one source and write the run folder; the verdict is written last.
+
+    Raises UsageError, with nothing written, for what can be known to be wrong beforehand. A run that is interrupted
+    leaves a folder without a verdict, a report that says so, and no half-built target.
+    """
+    plan = plan_of(request.source, on_dirty=request.on_dirty)
+    check_target(request.target_path)
+    _make_run_folder(request)
+    facts = {
+        "shape": plan.shape,
+        "rows": f"{sum(plan.rows.values()):,}",
+        "size": f"{request.source.stat().st_size / 1e6:,.1f} MB",
+        "plan": plan.hash[:16],
+    }
+    run = Run(
+        id=request.id,
+        source=_as_given(request.source),
+        target=_as_given(request.target_path),
+        profile=request.profile,
+        env=request.env,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=0.0,
+        versions=versions(),
+        facts=facts,
+    )
+    write_run(request.out, run)
+    started = time.perf_counter()
+    error: PtpError | None = None
+    try:
+        error = _notebooks(request, progress)
+    except BaseException:
+        _close_undecided(request, run, time.perf_counter() - started)
+        raise
+    return _close(request, replace(run, seconds=round(time.perf_counter() - started, 1)), error)
+
+
+def versions() -> Mapping[str, str]:
+    """What the numbers of a run were made with."""
+    packages = ("sqlalchemy", "papermill", "pandas")
+    return {
+        "ptp": ptp.__version__,
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def _as_given(path: Path) -> str:
+    """A path as a reader elsewhere can use it: from the current folder where it is in it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _make_run_folder(request: Request) -> None:
+    out = request.out
+    if out.is_dir() and any(out.iterdir()):
+        raise UsageError(f"{out} is not empty: a run wants a folder of its own; name another with --out.")
+    make_folder(out)
+    if not request.target_path.parent.is_dir():
+        raise UsageError(f"There is no folder {request.target_path.parent} for the target.")
+
+
+def _notebooks(request: Request, progress: Progress) -> PtpError | None:
+    """Run the notebooks in order; after one that did not pass, the rest would measure what is not right."""
+    begin = 0.0
+    for name in NOTEBOOKS:
+        end = begin + _WEIGHTS[name]
+        error = execute(name, _parameters(name, request), out=request.out, progress=part(progress, begin, end))
+        if error is not None:
+            return error
+        begin = end
+    progress(1.0, "done")
+    return None
+
+
+def _parameters(name: str, request: Request) -> dict[str, Any]:
+    known = {
+        "source": str(request.source.absolute()),
+        "target": str(request.target_path.absolute()),
+        "out": str(request.out.absolute()),
+        "run": request.id,
+        "on_dirty": request.on_dirty,
+        "profile": request.profile,
+        "seed": request.seed,
+    }
+    return {k: v for k, v in known.items() if k in NOTEBOOKS[name].model_fields}
+
+
+def _stages(out: Path) -> tuple[Stage, ...]:
+    return tuple(read_stage(path) for path in sorted((out / "results").glob("*.json")))
+
+
+def _close(request: Request, run: Run, error: PtpError | None) -> Outcome:
+    remove_partial(request.target_path)
+    settle_log(request.target_path)
+    stages = _stages(request.out)
+    findings = [f for stage in stages for f in stage.findings]
+    required = required_gates(request.profile)
+    absent = missing(findings, required=required)
+    verdict = worst(findings, required=required)
+    evidence = Evidence(run, stages, verdict, str(error) if error else "", absent)
+    write_run(request.out, run)
+    _report(request.out, evidence)
+    write_verdict(request.out, evidence)
+    _point_latest(request.out)
+    code = error.exit_code if error else exit_code(verdict)
+    return Outcome(evidence, code or exit_code(verdict), error)
+
+
+def _close_undecided(request: Request, run: Run, seconds: float) -> None:
+    """What an interrupted run leaves: no half-built target, no verdict, and a report that says so."""
+    remove_partial(request.target_path)
+    evidence = Evidence(replace(run, seconds=round(seconds, 1)), _stages(request.out), None)
+    _report(request.out, evidence)
+
+
+def _report(out: Path, evidence: Evidence) -> None:
+    files = {p.relative_to(out).as_posix() for part in ("notebooks", "results") for p in (out / part).glob("*")}
+    write_text(out / "index.html", render(evidence, files=files))
+
+
+def _point_latest(out: Path) -> None:
+    """Let `latest` beside the run folder point to it, where run folders stand together."""
+    link = out.parent / "latest"
+    if link.exists() and not link.is_symlink():
+        return
+    fresh = link.with_name(f".latest-{out.name}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(out.name, target_is_directory=True)
+    fresh.replace(link)
