@@ -27,7 +27,8 @@ test: $(READY) ## Set up, then lint, types, levels, tests and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	PYTHONWARNINGS=error::DeprecationWarning:ptp $(BIN)/pytest
+	$(BIN)/pytest
+	PYTHONWARNINGS=error $(BIN)/pytest --nbval-lax notebooks
 
 torture: $(READY) ## Long trials, by hand: full-size sources end to end
 	$(BIN)/pytest -m torture --override-ini addopts= -v
