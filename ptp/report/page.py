@@ -35,9 +35,12 @@ def render(evidence: Evidence, *, files: Collection[str] | None = None) -> str:
     )
 
 
-def write_report(folder: Path) -> Path:
-    """Read the run folder and write its index.html, atomically; raises UsageError when it is no run folder."""
-    evidence = read_evidence(folder)
+def write_report(folder: Path, evidence: Evidence | None = None) -> Path:
+    """Write the run folder's index.html, atomically, from its files or, before the last is written, from `evidence`.
+
+    Raises UsageError when it is no run folder.
+    """
+    evidence = evidence or read_evidence(folder)
     files = {f.relative_to(folder).as_posix() for part in ("notebooks", "results") for f in (folder / part).glob("*")}
     target = folder / "index.html"
     write_text(target, render(evidence, files=files))

@@ -146,4 +146,4 @@ def slowest_chart(stage: Stage) -> Chart:
 
 
 def _limits(stage: Stage) -> dict[str, float]:
-    return {f"service time of {r['name']}": float(r["limit_ms"]) for r in stage.tables["Latency"]}
+    return {str(r["name"]): float(r["limit_ms"]) for r in stage.tables["Latency"]}

@@ -19,7 +19,7 @@ from ptp.errors import PtpError, UsageError
 from ptp.evidence import Evidence, Run, Stage, read_stage, write_run, write_verdict
 from ptp.migration.build import remove_partial
 from ptp.migration.plan import OnDirty
-from ptp.report.page import render, write_text
+from ptp.report.page import write_report
 from ptp.results import exit_code, missing, worst
 from ptp.settings import Environment
 from ptp.workbench.gates import required_gates
@@ -168,7 +168,7 @@ def _close(request: Request, run: Run, error: PtpError | None) -> Outcome:
     verdict = worst(findings, required=required)
     evidence = Evidence(run, stages, verdict, str(error) if error else "", absent)
     write_run(request.out, run)
-    _report(request.out, evidence)
+    write_report(request.out, evidence)
     write_verdict(request.out, evidence)
     _point_latest(request.out)
     code = error.exit_code if error else exit_code(verdict)
@@ -179,12 +179,7 @@ def _close_undecided(request: Request, run: Run, seconds: float) -> None:
     """What an interrupted run leaves: no half-built target, no verdict, and a report that says so."""
     remove_partial(request.target_path)
     evidence = Evidence(replace(run, seconds=round(seconds, 1)), _stages(request.out), None)
-    _report(request.out, evidence)
-
-
-def _report(out: Path, evidence: Evidence) -> None:
-    files = {p.relative_to(out).as_posix() for part in ("notebooks", "results") for p in (out / part).glob("*")}
-    write_text(out / "index.html", render(evidence, files=files))
+    write_report(request.out, evidence)
 
 
 def _point_latest(out: Path) -> None:

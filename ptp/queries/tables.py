@@ -1,0 +1,72 @@
+"""The tables at head as SQLAlchemy Core sees them; queries select columns, so no identity map stands in their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import REAL, ColumnElement, Integer, Table, and_, literal_column, type_coerce
+
+from ptp.schema import (
+    AiGeneration,
+    Base,
+    EngagementOpportunity,
+    Exam,
+    GrowthMetric,
+    Question,
+    StudySession,
+    Tweet,
+    TwitterAccount,
+    User,
+    UserAnswer,
+    UserProgress,
+)
+
+T = TypeVar("T")
+
+
+def _table(model: type[Base]) -> Table:
+    return cast(Table, model.__table__)
+
+
+EXAMS = _table(Exam)
+QUESTIONS = _table(Question)
+USERS = _table(User)
+STUDY_SESSIONS = _table(StudySession)
+USER_ANSWERS = _table(UserAnswer)
+USER_PROGRESS = _table(UserProgress)
+TWITTER_ACCOUNTS = _table(TwitterAccount)
+TWEETS = _table(Tweet)
+OPPORTUNITIES = _table(EngagementOpportunity)
+GROWTH_METRICS = _table(GrowthMetric)
+AI_GENERATIONS = _table(AiGeneration)
+
+
+def number(flag: ColumnElement[Any]) -> ColumnElement[int]:
+    """A boolean column as the 0 or 1 that it is, so that sums and means of it come back as numbers."""
+    return type_coerce(flag, Integer)
+
+
+def is_true(flag: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a boolean column is 1, written as a literal: SQLite matches a partial index only to literals."""
+    return number(flag) == literal_column("1")
+
+
+def is_false(flag: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a boolean column is 0, written as a literal."""
+    return number(flag) == literal_column("0")
+
+
+def is_eligible() -> ColumnElement[bool]:
+    """Whether a question may be drawn: active and approved, in the words of the partial index on these."""
+    return and_(is_true(QUESTIONS.c.is_active), QUESTIONS.c.review_status == literal_column("'approved'"))
+
+
+def ratio(part: ColumnElement[Any], total: ColumnElement[Any]) -> ColumnElement[float]:
+    """part / total as REAL; NULL where the total is 0 (SQLite divides by 0 to NULL)."""
+    return type_coerce((part * literal_column("1.0")) / total, REAL)
+
+
+def rows_of(kind: Callable[..., T], found: Iterable[Any]) -> tuple[T, ...]:
+    """Each row found as a value of `kind`, whose fields are the row's columns in order."""
+    return tuple(kind(*row) for row in found)

@@ -1,0 +1,210 @@
+"""The Twitter growth system: what to engage with, and what it brought and cost per day and month."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Engine, bindparam, func, literal_column, select, text
+from sqlalchemy.dialects.sqlite import insert
+
+from ptp.engine import atomic
+from ptp.errors import UsageError
+from ptp.queries.arguments import LONGEST_PERIOD_DAYS, day_of, day_text, moment, page, whole
+from ptp.queries.tables import GROWTH_METRICS, OPPORTUNITIES, TWEETS, TWITTER_ACCOUNTS, rows_of
+
+TARGET_NET_FOLLOWERS = (500, 1_000)
+"""What is wanted of a month, both included."""
+
+ROLLING_DAYS = 7
+
+AgainstTarget: TypeAlias = Literal["below", "within", "above"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opportunity:
+    """A pending opportunity with its tweet and account; times in Unix seconds."""
+
+    id: str
+    opportunity_type: str | None
+    relevance_score: float | None
+    suggested_response: str | None
+    created_at: int | None
+    tweet_id: str
+    tweet_text: str
+    tweet_created_at: int | None
+    account_id: str
+    username: str
+    display_name: str | None
+    followers_count: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyMetrics:
+    """What one day brought: `date` as YYYY-MM-DD, `ai_costs` in dollars, None where it is not known."""
+
+    date: str
+    followers_count: int | None = None
+    following_count: int | None = None
+    new_followers: int | None = None
+    lost_followers: int | None = None
+    tweets_sent: int | None = None
+    engagements_made: int | None = None
+    impressions: int | None = None
+    profile_visits: int | None = None
+    engagement_rate: float | None = None
+    ai_costs: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthDay:
+    """One day's growth; the means are over the last 7 days up to and with it, of the days that are there.
+
+    Costs are dollars; `cost_per_follower` is None where nobody came.
+    """
+
+    date: str
+    followers_count: int | None
+    new_followers: int | None
+    lost_followers: int | None
+    impressions: int | None
+    engagement_rate: float | None
+    ai_costs: float | None
+    cost_per_follower: float | None
+    mean_new_followers: float | None
+    mean_impressions: float | None
+    mean_engagement_rate: float | None
+    mean_ai_costs: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthMonth:
+    """Followers won less followers lost in a month (YYYY-MM), over `days` days that are there, beside the target."""
+
+    month: str
+    days: int
+    net_followers: int
+    target_low: int
+    target_high: int
+    against_target: AgainstTarget
+
+
+class TwitterQueries:
+    """The queries of the Twitter growth system, on an engine of `ptp.engine.open_engine`."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Keep the engine; nothing is read yet."""
+        self._engine = engine
+
+    def pending_opportunities(self, *, limit: int = 20) -> tuple[Opportunity, ...]:
+        """The pending opportunities with their tweet and account, most relevant first."""
+        with self._engine.connect() as db:
+            rows = db.execute(_PENDING, {"limit": page(limit)}).all()
+        return rows_of(Opportunity, rows)
+
+    def record_daily_metrics(self, metrics: DailyMetrics, *, now: int | None = None) -> None:
+        """Write the metrics of a day; what stood there for that day is replaced.
+
+        Raises UsageError for a day that is not of the calendar.
+        """
+        values = {**asdict(metrics), "date": day_text("date", metrics.date), "created_at": moment(now)}
+        for name, value in asdict(metrics).items():
+            if name != "date" and value is not None and not isinstance(value, int | float):
+                raise UsageError(f"{name} is {value!r}: it must be a number.")
+        with atomic(self._engine) as db:
+            db.execute(_RECORD, values)
+
+    def growth_analytics(self, *, days: int = 30, now: int | None = None) -> tuple[GrowthDay, ...]:
+        """Each of the last `days` days that is there, up to and with today (UTC), in order.
+
+        Raises UsageError unless `days` is from 1 to 3,660.
+        """
+        last = day_of(moment(now))
+        first = _back(last, whole("days", days, low=1, high=LONGEST_PERIOD_DAYS) - 1)
+        # A mean of the first day looks at days before the period.
+        values = {"from": _back(first, ROLLING_DAYS - 1), "first": first, "last": last}
+        with self._engine.connect() as db:
+            rows = db.execute(_GROWTH, {name: day.isoformat() for name, day in values.items()}).all()
+        return rows_of(GrowthDay, rows)
+
+    def net_followers(self, *, months: int = 12, now: int | None = None) -> tuple[GrowthMonth, ...]:
+        """Net followers of each of the last `months` months that has a day, this month's included, in order.
+
+        Raises UsageError unless `months` is from 1 to 120.
+        """
+        last = day_of(moment(now))
+        months_since_zero = last.year * 12 + last.month - whole("months", months, low=1, high=120)
+        first = date(months_since_zero // 12, months_since_zero % 12 + 1, 1)
+        with self._engine.connect() as db:
+            rows = db.execute(_MONTHS, {"first": first.isoformat(), "last": last.isoformat()}).all()
+        return tuple(_month(*row) for row in rows)
+
+
+def _against_target(net_followers: int) -> AgainstTarget:
+    low, high = TARGET_NET_FOLLOWERS
+    return "below" if net_followers < low else "within" if net_followers <= high else "above"
+
+
+def _month(month: str, days: int, net_followers: int) -> GrowthMonth:
+    return GrowthMonth(month, days, net_followers, *TARGET_NET_FOLLOWERS, _against_target(net_followers))
+
+
+def _back(day: date, days: int) -> date:
+    return day - timedelta(days=min(days, (day - date.min).days))
+
+
+_PENDING = (
+    select(
+        *(
+            OPPORTUNITIES.c[n]
+            for n in ("id", "opportunity_type", "relevance_score", "suggested_response", "created_at")
+        ),
+        *(TWEETS.c.id, TWEETS.c.text, TWEETS.c.created_at),
+        *(TWITTER_ACCOUNTS.c[n] for n in ("id", "username", "display_name", "followers_count")),
+    )
+    .select_from(
+        OPPORTUNITIES.join(TWEETS, TWEETS.c.id == OPPORTUNITIES.c.tweet_id).join(
+            TWITTER_ACCOUNTS, TWITTER_ACCOUNTS.c.id == OPPORTUNITIES.c.account_id
+        )
+    )
+    .where(OPPORTUNITIES.c.status == literal_column("'pending'"))
+    .order_by(OPPORTUNITIES.c.relevance_score.desc(), OPPORTUNITIES.c.id)
+    .limit(bindparam("limit"))
+)
+
+
+def _record() -> Any:
+    names = (*DailyMetrics.__dataclass_fields__, "created_at")
+    statement = insert(GROWTH_METRICS).values({name: bindparam(name) for name in names})
+    replaced = {name: statement.excluded[name] for name in names if name not in ("date", "created_at")}
+    return statement.on_conflict_do_update(index_elements=["date"], set_=replaced)
+
+
+# RANGE over the day's number, not ROWS: where days are missing, 7 rows are more than 7 days.
+_GROWTH = text("""
+    SELECT * FROM (
+        SELECT date, followers_count, new_followers, lost_followers, impressions, engagement_rate, ai_costs,
+               ai_costs * 1.0 / new_followers AS cost_per_follower,
+               avg(new_followers) OVER week, avg(impressions) OVER week,
+               avg(engagement_rate) OVER week, avg(ai_costs) OVER week
+        FROM growth_metrics WHERE date BETWEEN :from AND :last
+        WINDOW week AS (ORDER BY julianday(date) RANGE BETWEEN 6 PRECEDING AND CURRENT ROW)
+    )
+    WHERE date >= :first ORDER BY date
+""")
+
+
+def _months() -> Any:
+    metrics = GROWTH_METRICS.c
+    month = func.substr(metrics.date, 1, 7).label("month")
+    net = func.coalesce(metrics.new_followers, 0) - func.coalesce(metrics.lost_followers, 0)
+    return (
+        select(month, func.count().label("days"), func.sum(net).label("net_followers"))
+        .where(metrics.date.between(bindparam("first"), bindparam("last")))
+        .group_by(month)
+        .order_by(month)
+    )
+
+
+_RECORD, _MONTHS = _record(), _months()
