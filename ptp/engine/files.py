@@ -67,10 +67,8 @@ def connect_file(path: Path, *, read_only: bool = False, busy_timeout_ms: int = 
 
     A read-only connection never creates the file and never writes to it.
     """
-    mode = "ro" if read_only else "rwc"
-    db = sqlite3.connect(
-        f"{file_uri(path)}?mode={mode}", uri=True, isolation_level=None, timeout=busy_timeout_ms / 1000
-    )
+    uri = read_only_uri(path) if read_only else f"{file_uri(path)}?mode=rwc"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout_ms / 1000)
     try:
         yield db
     finally:
@@ -106,7 +104,8 @@ def read_only_uri(path: Path) -> str:
     log: nobody can be writing to it.
     """
     log = path.with_name(path.name + "-wal")
-    frozen = not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+    frozen = not os.access(path.parent, os.W_OK) and path.is_file() and is_wal(path)
+    frozen = frozen and not (log.exists() and log.stat().st_size)
     return f"{file_uri(path)}?mode=ro{'&immutable=1' if frozen else ''}"
 
 

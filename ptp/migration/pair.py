@@ -72,7 +72,10 @@ class Pair:
 def pair_up(shape: Shape, source: Inventory, target: Inventory) -> dict[str, Pair]:
     """Pairs by target table, parents before children; raises UsageError where tables refer to each other in a ring."""
     pairs = {m.target: Pair(m, source.tables[m.source], target.tables[m.target]) for m in shape.tables}
-    graph = {name: {key.table for key, _ in pair.parents(pairs)} - {name} for name, pair in sorted(pairs.items())}
+    # Lists in order, not sets: the order of a set of texts changes from process to process, and with it the plan.
+    graph = {
+        name: sorted({key.table for key, _ in pair.parents(pairs)} - {name}) for name, pair in sorted(pairs.items())
+    }
     try:
         return {name: pairs[name] for name in TopologicalSorter(graph).static_order()}
     except CycleError as ring:

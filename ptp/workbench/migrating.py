@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ptp.conversions import Value
 from ptp.engine import check_database, connect_file, errors_named, read_inventory
-from ptp.errors import DirtySource, SourceChanged, UsageError
+from ptp.errors import CannotFinish, DirtySource, SourceChanged, UsageError
 from ptp.evidence import Stage, write_stage
 from ptp.migration.backup import Backup, check_space, fingerprint, take_backup
 from ptp.migration.build import Built, build
@@ -52,14 +52,28 @@ def check_target(target: Path) -> None:
 
 
 def migrate(
-    source: Path, target: Path, out: Path, *, run: str, on_dirty: OnDirty = "stop", progress: Progress = quiet
+    source: Path,
+    target: Path,
+    out: Path,
+    *,
+    run: str,
+    on_dirty: OnDirty = "stop",
+    shown: str = "",
+    progress: Progress = quiet,
 ) -> Stage:
     """Build `target` from `source`, which is only read; plan and backup go to `out`.
+
+    `shown` is the hash of the plan that was shown before, which must be the one that runs; empty for none.
 
     Raises DirtySource before anything is changed when values do not convert exactly and `on_dirty` is stop.
     """
     started = time.perf_counter()
     plan = plan_of(source, on_dirty=on_dirty)
+    if shown not in ("", plan.hash):
+        raise CannotFinish(
+            f"The plan for {source} is not the one that was shown ({plan.hash[:16]}, not {shown[:16]}): "
+            "its schema or the steps changed meanwhile. Look at the plan again."
+        )
     check_target(target)
     size = source.stat().st_size
     check_space(target.parent, needed_bytes=int(size * _SPACE))

@@ -63,6 +63,7 @@ def migrate(session: Session) -> Stage:
         places.out,
         run=session.parameters.run,
         on_dirty=session.parameters.on_dirty,
+        shown=session.parameters.plan,
         progress=session.progress,
     )
 

@@ -45,8 +45,8 @@ def execute(name: str, values: Mapping[str, Any], *, out: Path, progress: Progre
                 progress_bar=False,
                 log_output=False,
                 start_timeout=120,
-                # The kernel listens on this machine only; its warning about that would stand in every run.
-                extra_arguments=["--IPKernelApp.log_level=ERROR"],
+                # The kernel listens on this machine only; what it logs of that, and of being shut down, says nothing.
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             )
     except papermill.PapermillExecutionError as problem:
         text = str(problem.evalue)

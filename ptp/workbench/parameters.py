@@ -28,6 +28,7 @@ class MigrateParameters(Parameters):
     on_dirty: Literal["stop", "quarantine"] = Field(
         "stop", description="what to do with values that do not convert exactly: stop, or keep them in quarantine"
     )
+    plan: str = Field("", description="hash that the plan must have, as it was shown before; empty: any")
 
 
 class VerifyParameters(Parameters):

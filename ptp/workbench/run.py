@@ -96,7 +96,7 @@ def execute_run(request: Request, *, progress: Progress) -> Outcome:
     started = time.perf_counter()
     error: PtpError | None = None
     try:
-        error = _notebooks(request, progress)
+        error = _notebooks(request, plan.hash, progress)
     except BaseException:
         _close_undecided(request, run, time.perf_counter() - started)
         raise
@@ -128,12 +128,12 @@ def _make_run_folder(request: Request) -> None:
         raise UsageError(f"There is no folder {request.target_path.parent} for the target.")
 
 
-def _notebooks(request: Request, progress: Progress) -> PtpError | None:
+def _notebooks(request: Request, plan: str, progress: Progress) -> PtpError | None:
     """Run the notebooks in order; after one that did not pass, the rest would measure what is not right."""
     begin = 0.0
     for name in NOTEBOOKS:
         end = begin + _WEIGHTS[name]
-        error = execute(name, _parameters(name, request), out=request.out, progress=part(progress, begin, end))
+        error = execute(name, _parameters(name, request, plan), out=request.out, progress=part(progress, begin, end))
         if error is not None:
             return error
         begin = end
@@ -141,13 +141,14 @@ def _notebooks(request: Request, progress: Progress) -> PtpError | None:
     return None
 
 
-def _parameters(name: str, request: Request) -> dict[str, Any]:
+def _parameters(name: str, request: Request, plan: str) -> dict[str, Any]:
     known = {
         "source": str(request.source.absolute()),
         "target": str(request.target_path.absolute()),
         "out": str(request.out.absolute()),
         "run": request.id,
         "on_dirty": request.on_dirty,
+        "plan": plan,
         "profile": request.profile,
         "seed": request.seed,
     }
