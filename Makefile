@@ -31,7 +31,7 @@ test: $(READY) ## Set up, then lint, types, levels, tests and notebooks
 	PYTHONWARNINGS=error $(BIN)/pytest --nbval-lax notebooks
 
 torture: $(READY) ## Long trials, by hand: full-size sources end to end
-	$(BIN)/pytest -m torture --override-ini addopts= -v
+	$(BIN)/pytest -m torture -s tests/test_torture.py
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=.

@@ -10,12 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
-import click
 import typer
 
 import ptp
 from ptp import terminal
-from ptp.engine import check_database, database_path
+from ptp.engine import database_path
 from ptp.errors import EXIT_CANNOT_FINISH, EXIT_INTERRUPTED, PtpError, UsageError
 from ptp.evidence import write_stage
 from ptp.settings import Settings, load_settings
@@ -25,7 +24,6 @@ from ptp.workbench.progress import Progress
 app = typer.Typer(
     name="ptp",
     help="Migrate the PingToPass exam database, prove that nothing was lost, measure it, report the evidence.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -49,11 +47,16 @@ Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same dat
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
     """Options of ptp itself."""
     if version:
         typer.echo(f"ptp {ptp.__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command(epilog="Example: ptp run --source old.db --profile full")
@@ -89,7 +92,7 @@ def run(
         typer.echo((folder / "verdict.json").read_text(encoding="utf-8"), nl=False)
     else:
         if outcome.error:
-            typer.echo(f"ptp: {outcome.error}", err=True)
+            terminal.tell_error(str(outcome.error))
         terminal.tell_run(outcome.evidence, report=str(folder / "index.html"))
     raise typer.Exit(outcome.exit_code)
 
@@ -120,9 +123,9 @@ def migrate(
             json.dumps(document) if as_json else f"-- plan {plan.hash}, shape {plan.shape}\n{plan.text}", nl=as_json
         )
         return
-    migrating.check_target(new)
     identity = new_run_id()
     folder = out or load_settings().reports_dir / identity
+    migrating.check_target(new, out=folder)
     make_folder(folder)
     with terminal.progress_bar("ptp migrate", silent=as_json) as progress:
         stage = migrating.migrate(old, new, folder, run=identity, on_dirty=on_dirty, progress=progress)
@@ -148,7 +151,7 @@ def bench(target: Target, out: Out = None, profile: Profile = "quick", seed: See
     from ptp.workbench.run import new_run_id
 
     new = database_path(target)
-    check_database(new)
+    benchmarking.check_benchmarkable(new)
     folder = out or load_settings().reports_dir / new_run_id()
     make_folder(folder)
     with terminal.progress_bar("ptp bench", silent=as_json) as progress:
@@ -208,14 +211,13 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(standalone_mode=False)
-    except click.exceptions.Exit as ended:
-        code = ended.exit_code
-    except click.ClickException as problem:
-        problem.show()
-        code = problem.exit_code
+        if code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
+    except typer.TyperException as problem:
+        code = _told(_usage(problem), problem.exit_code)
     except PtpError as problem:
         code = _told(str(problem), problem.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         code = _told("interrupted; nothing half-written was left.", EXIT_INTERRUPTED)
     except OSError as problem:
         full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -227,7 +229,7 @@ def main() -> NoReturn:
 
 
 def _told(sentence: str, code: int) -> int:
-    typer.echo(f"ptp: {sentence}", err=True)
+    terminal.tell_error(sentence)
     return code
 
 

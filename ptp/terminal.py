@@ -80,5 +80,10 @@ def tell_run(evidence: Evidence, *, report: str) -> None:
     typer.echo(f"Report: {report}")
 
 
+def tell_error(sentence: str) -> None:
+    """Print an error on stderr, in one line whatever it quotes."""
+    typer.echo(f"ptp: {' '.join(sentence.split())}", err=True)
+
+
 def _plain(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"

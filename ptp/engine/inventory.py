@@ -60,7 +60,7 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with everything that belongs to it."""
+    """A table with everything that belongs to it; of a virtual one only its text is known."""
 
     name: str
     sql: str
@@ -81,13 +81,24 @@ class Table:
         return tuple(c.name for c in self.columns if c.hidden == 0)
 
     @property
+    def rowid(self) -> str:
+        """The name under which the rowid can be had: the first that no column takes; empty where there is none."""
+        taken = {c.name.lower() for c in self.columns}
+        return "" if self.without_rowid else next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), "")
+
+    @property
     def key(self) -> tuple[str, ...]:
-        """What identifies a row: an INTEGER or NOT NULL primary key, else `rowid` (a text key may be NULL twice)."""
+        """What identifies a row: an INTEGER or NOT NULL primary key, else the rowid (a text key may be NULL twice)."""
         keys = sorted((c for c in self.columns if c.key_position), key=lambda c: c.key_position)
         is_rowid_alias = len(keys) == 1 and keys[0].declared_type.upper() == "INTEGER"
         if keys and (is_rowid_alias or self.without_rowid or all(c.not_null for c in keys)):
             return tuple(c.name for c in keys)
-        return ("rowid",)
+        return (self.rowid,)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a row is identified by columns of its own."""
+        return self.key != (self.rowid,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +128,16 @@ def read_inventory(db: sqlite3.Connection, *, schema: str = "main") -> Inventory
     sql = {(kind, name): text for kind, name, _, text in rows}
     flags = {r[1]: r for r in db.execute(f"PRAGMA {quoted(schema)}.table_list").fetchall() if r[0] == schema}
     names = [name for kind, name, _, _ in rows if kind == "table" and not name.lower().startswith("sqlite_")]
+    virtual = {name for name in names if flags[name][2] == "virtual"}  # its module need not be here, so it is not asked
     tables = {
         name: Table(
             name=name,
             sql=sql["table", name],
             is_virtual=flags[name][2] in ("virtual", "shadow"),
             without_rowid=bool(flags[name][4]),
-            columns=_columns(db, name, schema),
-            foreign_keys=_foreign_keys(db, name, schema),
-            indexes=_indexes(db, name, schema, sql),
+            columns=() if name in virtual else _columns(db, name, schema),
+            foreign_keys=() if name in virtual else _foreign_keys(db, name, schema),
+            indexes=() if name in virtual else _indexes(db, name, schema, sql),
         )
         for name in names
     }

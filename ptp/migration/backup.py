@@ -52,10 +52,12 @@ def prove_copy(source: Path, copy: Path, *, progress: Progress) -> Backup:
     """
     with attach_read_only(source=source, copy=copy) as db:
         tables = [t for t in read_inventory(db, schema="source").tables.values() if not t.is_virtual]
+        if lost := {t.name for t in tables} - read_inventory(db, schema="copy").tables.keys():
+            raise CannotFinish(f"The backup {copy} is not the source: it has no table {min(lost)}.")
         rows = 0
         for done, table in enumerate(tables):
             progress(0.2 + 0.8 * done / len(tables), f"proving the backup: {table.name}")
-            key = table.key if table.without_rowid else ("rowid",)
+            key = (table.rowid,) if table.rowid else table.key
             same, here, there = db.execute(_same_sql(table.name, key, table.stored_columns)).fetchone()
             if not same == here == there:
                 raise CannotFinish(
@@ -68,7 +70,7 @@ def prove_copy(source: Path, copy: Path, *, progress: Progress) -> Backup:
 
 def _same_sql(table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> str:
     name = quoted(table)
-    match = " AND ".join(f"s.{quoted(k) if k != 'rowid' else k} = c.{quoted(k) if k != 'rowid' else k}" for k in key)
+    match = " AND ".join(f"s.{q} = c.{q}" for q in map(quoted, key))
     equal = " AND ".join(
         f"s.{q} IS c.{q} COLLATE BINARY AND typeof(s.{q}) = typeof(c.{q})" for q in map(quoted, columns)
     )

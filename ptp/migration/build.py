@@ -31,8 +31,19 @@ def partial_of(target: Path) -> Path:
     return target.with_name(target.name + ".partial")
 
 
-def build(plan: Plan, *, source: Path, target: Path, run: str, now: int, progress: Progress) -> Built:
+def build(
+    plan: Plan,
+    *,
+    source: Path,
+    target: Path,
+    run: str,
+    now: int,
+    progress: Progress,
+    confirm: Callable[[], None] = lambda: None,
+) -> Built:
     """Run `plan` and leave the target at its name, synced; on any failure nothing is left and nothing was changed.
+
+    `confirm` is asked last, before the target gets its name: what it raises leaves no target.
 
     Raises UsageError when the target exists, DiskFull, and whatever SQLite refuses, in one sentence.
     """
@@ -43,6 +54,7 @@ def build(plan: Plan, *, source: Path, target: Path, run: str, now: int, progres
             seconds = _run(db, plan, {"source": read_only_uri(source), "run": run, "now": now}, progress)
         with errors_named(target):
             _sync(partial)
+        confirm()
         partial.replace(target)
         _sync(target.parent)
     return Built(seconds, target.stat().st_size)

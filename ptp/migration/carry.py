@@ -11,9 +11,10 @@ from ptp.conversions import Shape
 from ptp.engine import Inventory, literal, quoted
 from ptp.engine.inventory import Index, Object, Table
 from ptp.errors import UsageError
+from ptp.migration import journal, quarantine
 from ptp.migration.pair import Pair
 
-OWN = ("ptp_", "sqlite_")
+OWN = (journal.TABLE, quarantine.TABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,11 @@ def find_extras(source: Inventory, shape: Shape, pairs: Sequence[Pair], target: 
     Raises UsageError when a table of the source has the name of a table of the target that it does not map to.
     """
     mapped = {p.mapped.source for p in pairs}
-    tables = [t for n, t in source.tables.items() if n not in mapped and not n.lower().startswith(OWN)]
-    taken = {p.mapped.target for p in pairs} | set(_names(target))
+    tables = [t for n, t in source.tables.items() if n not in mapped]
+    taken = {name.lower() for name in (*OWN, *_names(target))}
     extras: list[Extra] = []
     for table in tables:
-        if table.name in taken:
+        if table.name.lower() in taken:
             raise UsageError(
                 f"The source has a table {table.name} that its shape '{shape.name}' does not know, and the target has "
                 "one of that name: rename it in the source, or drop it if it is not needed."
@@ -85,8 +86,8 @@ def _table(table: Table, target: sqlite3.Connection) -> Extra:
     if table.is_virtual:
         return Extra("table", table.name, reason="a virtual table, or a part of one: create it anew in the target")
     columns = [quoted(c) for c in table.stored_columns]
-    if table.key == ("rowid",) and not any(c.lower() in ("rowid", "oid", "_rowid_") for c in table.stored_columns):
-        columns.insert(0, "rowid")
+    if not table.has_key:
+        columns.insert(0, quoted(table.rowid))
     listed = ", ".join(columns)
     copy = f"INSERT INTO main.{quoted(table.name)} ({listed}) SELECT {listed} FROM source.{quoted(table.name)}"
     return Extra("table", table.name, (table.sql,), copy, _try(target, table.sql))

@@ -29,7 +29,7 @@ class Pair:
     @property
     def row(self) -> str:
         """What names one row of the source in a single value."""
-        return quoted(self.source.key[0]) if self.source.without_rowid else "rowid"
+        return quoted(self.source.rowid or self.source.key[0])
 
     @property
     def extra_columns(self) -> tuple[str, ...]:

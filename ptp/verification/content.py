@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ptp.conversions import Conversion, TableMap
 from ptp.conversions.witness import Judgement, judge_column
 from ptp.engine.inventory import Table
-from ptp.verification.exact import differing, key_text, shown
+from ptp.verification.exact import differing, key_text, printable, shown
 from ptp.verification.kept import Kept
 from ptp.verification.rows import Reader, Row, batches
 
@@ -48,7 +48,7 @@ class Difference:
     def __str__(self) -> str:
         """The place in words: table, key, column, expected and seen."""
         column = f", column {self.column}" if self.column else ""
-        return f"{self.table}, key {self.key}{column}: expected {self.expected}, seen {self.seen}"
+        return printable(f"{self.table}, key {self.key}{column}: expected {self.expected}, seen {self.seen}")
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ def mapped_pairing(mapped: TableMap, source: Table, target: Table) -> Pairing:
 
 def carried_pairing(table: Table) -> Pairing:
     """The pairing of a table that was carried over as it is."""
-    names = table.stored_columns if table.key != ("rowid",) else ("rowid", *table.stored_columns)
+    names = table.stored_columns if table.has_key else (table.rowid, *table.stored_columns)
     return Pairing(
         table.name, table.name, table.key, table.key, tuple((n, n, None) for n in names), table.stored_columns
     )

@@ -31,7 +31,7 @@ def check_schema(live: Inventory, expected: Inventory, *, own: tuple[str, ...]) 
 
 def differences(live: Inventory, expected: Inventory, *, own: tuple[str, ...]) -> Iterator[str]:
     """Each difference in words: missing, unexpected, or changed."""
-    mine = {n: t for n, t in live.tables.items() if not n.startswith(own)}
+    mine = {n: t for n, t in live.tables.items() if n in expected.tables or not n.startswith(own)}
     yield from _names("table", mine, expected.tables)
     for name in sorted(mine.keys() & expected.tables.keys()):
         yield from _table(mine[name], expected.tables[name])

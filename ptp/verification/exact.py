@@ -43,6 +43,11 @@ def _literal(value: Value) -> str:
     return repr(value)
 
 
+def printable(text: str) -> str:
+    """A text with the bytes that are not UTF-8 written as \\xNN, so that it can be printed and written to JSON."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def shown(value: Value, *, personal: bool = False) -> str:
     """A value for a person's eyes: with its class, shortened, and masked where the schema says personal."""
     if value is None:
@@ -51,5 +56,5 @@ def shown(value: Value, *, personal: bool = False) -> str:
     if personal:
         size = f" of {len(value)}" if isinstance(value, str | bytes) else ""
         return f"{name}{size} (personal, masked)"
-    text = _literal(value)
+    text = printable(_literal(value))
     return f"{name} {text if len(text) <= 60 else text[:40] + '…' + text[-15:]}"

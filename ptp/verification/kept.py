@@ -12,7 +12,7 @@ from ptp.conversions.witness import Judgement, judge
 from ptp.engine import quoted
 from ptp.engine.inventory import Table
 from ptp.verification.exact import same, shown
-from ptp.verification.rows import Row, fetch_exactly
+from ptp.verification.rows import Row, exactly, fetch_exactly
 
 if TYPE_CHECKING:
     from ptp.verification.content import Pairing
@@ -62,24 +62,26 @@ class Kept:
         entries = self._entries("row", pairing.source, key)
         if not entries:
             return LOST
-        for (source, _, _), value in zip(pairing.columns, row, strict=True):
-            kept = entries.get(source, [])
-            if len(kept) != 1 or not same(kept[0][0], value):
-                return f"another value of {source} in quarantine"
-        if set(entries) != set(pairing.stored):
+        if set(entries) != set(pairing.stored) or len({len(kept) for kept in entries.values()}) != 1:
             return "a row in quarantine that misses columns"
+        names = [source for source, _, _ in pairing.columns]
+        # Where the source lacks the key, several rows may go under one; the n-th entries are those of the n-th.
+        rows = list(zip(*(entries[name] for name in names), strict=True))
+        if not any(all(same(kept, value) for (kept, _), value in zip(r, row, strict=True)) for r in rows):
+            other = next(n for n, (kept, _), value in zip(names, rows[0], row, strict=True) if not same(kept, value))
+            return f"another value of {other} in quarantine"
         return "" if self._must_go(pairing, row) else "a row in quarantine that no rule rejects"
 
     def _entries(self, kind: str, table: str, key: str) -> dict[str, list[tuple[Value, str]]]:
         if not self.exists:
             return {}
+        marks, bound = exactly((table, key, kind))
         sql = (
             f"SELECT column_name, original, reason FROM {quoted(self.name)} "
-            "WHERE table_name = ? AND row_key = CAST(? AS TEXT) AND kind = ?"
+            f"WHERE table_name = {marks[0]} AND row_key = {marks[1]} AND kind = {marks[2]} ORDER BY id"
         )
-        key_bytes = key.encode("utf-8", "surrogateescape")  # a key may hold bytes that no text can be bound with
         found: dict[str, list[tuple[Value, str]]] = {}
-        for column, original, reason in fetch_exactly(self.target, sql, (table, key_bytes, kind)):
+        for column, original, reason in fetch_exactly(self.target, sql, bound):
             found.setdefault(str(column), []).append((original, str(reason)))
         return found
 
@@ -105,5 +107,6 @@ class Kept:
         return any(None not in own and self._has(pairing.target, columns, own) for columns, own in twins)
 
     def _has(self, table: str, columns: tuple[str, ...], values: list[Value]) -> bool:
-        where = " AND ".join(f"{quoted(c)} = ?" for c in columns)
-        return bool(self.target.execute(f"SELECT 1 FROM {quoted(table)} WHERE {where} LIMIT 1", values).fetchone())
+        marks, bound = exactly(values)
+        where = " AND ".join(f"{quoted(c)} = {mark}" for c, mark in zip(columns, marks, strict=True))
+        return bool(self.target.execute(f"SELECT 1 FROM {quoted(table)} WHERE {where} LIMIT 1", bound).fetchone())

@@ -27,10 +27,10 @@ class Reader:
 
         Texts come as str; where one holds bytes that are not UTF-8, they stand as surrogate escapes.
         """
-        names = [f"{_name(self.columns[i])} COLLATE BINARY" for i in self.key]
+        names = [f"{quoted(self.columns[i])} COLLATE BINARY" for i in self.key]
         where, bound = self._where(names, last)
         sql = (
-            f"SELECT {', '.join(_name(c) for c in self.columns)} FROM {quoted(self.table)} "
+            f"SELECT {', '.join(quoted(c) for c in self.columns)} FROM {quoted(self.table)} "
             f"{where} ORDER BY {', '.join(names)} LIMIT {limit}"
         )
         return fetch_exactly(self.db, sql, bound)
@@ -41,8 +41,7 @@ class Reader:
         key = self.key_of(last)
         if None in key:  # a comparison with NULL is never true; NULLs come first
             return f"WHERE {names[0]} IS NOT NULL", ()
-        marks = ("CAST(? AS TEXT)" if _is_escaped(v) else "?" for v in key)
-        bound = tuple(v.encode("utf-8", "surrogateescape") if _is_escaped(v) else v for v in key)  # type: ignore[union-attr]
+        marks, bound = exactly(key)
         return f"WHERE ({', '.join(names)}) > ({', '.join(marks)})", bound
 
     def key_of(self, row: Row) -> Row:
@@ -62,6 +61,13 @@ def fetch_exactly(db: sqlite3.Connection, sql: str, values: Sequence[Value] = ()
         return db.execute(sql, values).fetchall()
     finally:
         db.text_factory = str
+
+
+def exactly(values: Sequence[Value]) -> tuple[list[str], Row]:
+    """Marks and values to bind; a text that is not UTF-8 goes by its bytes, as the driver cannot bind it."""
+    marks = ["CAST(? AS TEXT)" if _is_escaped(v) else "?" for v in values]
+    bound = (v.encode("utf-8", "surrogateescape") if isinstance(v, str) and _is_escaped(v) else v for v in values)
+    return marks, tuple(bound)
 
 
 def in_order(key: Row) -> tuple[tuple[int, float | int | bytes], ...]:
@@ -84,10 +90,6 @@ def _decoded(raw: bytes) -> str:
 def _is_escaped(value: Value) -> bool:
     """Whether a text stands for bytes that are not UTF-8, which the driver cannot bind as text."""
     return isinstance(value, str) and any("\udc80" <= c <= "\udcff" for c in value)
-
-
-def _name(column: str) -> str:
-    return column if column == "rowid" else quoted(column)
 
 
 def batches(source: Reader, target: Reader, *, size: int) -> Iterator[tuple[list[Row], list[Row]]]:

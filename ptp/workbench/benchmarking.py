@@ -10,8 +10,10 @@ from pathlib import Path
 from ptp.benchmark import check_harness, measure
 from ptp.engine import check_database, connect_file, errors_named, open_engine
 from ptp.engine.environment import environment
+from ptp.errors import UsageError
 from ptp.evidence import Stage
 from ptp.migration.backup import check_space
+from ptp.migration.journal import has_journal
 from ptp.settings import load_settings
 from ptp.workbench.progress import Progress, quiet
 from ptp.workload.cases import benchmark_cases
@@ -20,6 +22,7 @@ from ptp.workload.limits import Profile
 NAME = "03_benchmark"
 TITLE = "Benchmark"
 _SCRATCH = "bench-scratch.db"
+_GROWTH = 32_000_000  # bytes that the cases which write add to the copy and its log: 13 MB with profile full
 
 
 def benchmark(
@@ -30,7 +33,7 @@ def benchmark(
     Some cases write, and a database that has been verified must stay as it was.
     """
     started = time.perf_counter()
-    check_database(target)
+    check_benchmarkable(target)
     progress(0.0, "copying the target")
     with _copy(target, out / _SCRATCH) as copy:
         engine = open_engine(copy, settings=load_settings())
@@ -50,9 +53,17 @@ def benchmark(
     return Stage(NAME, TITLE, time.perf_counter() - started, (*findings, *measurements), tables)
 
 
+def check_benchmarkable(target: Path) -> None:
+    """Make sure that `target` is a database that ptp built; raises UsageError."""
+    check_database(target)
+    with errors_named(target), connect_file(target, read_only=True) as db:
+        if not has_journal(db):
+            raise UsageError(f"{target} was not built by ptp: it has no journal. Name the target of a migration.")
+
+
 @contextmanager
 def _copy(target: Path, copy: Path) -> Iterator[Path]:
-    check_space(copy.parent, needed_bytes=target.stat().st_size)
+    check_space(copy.parent, needed_bytes=target.stat().st_size + _GROWTH)
     try:
         with errors_named(copy), connect_file(target, read_only=True) as db, connect_file(copy) as scratch:
             db.backup(scratch, pages=-1)

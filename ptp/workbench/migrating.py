@@ -36,9 +36,14 @@ def plan_of(source: Path, *, on_dirty: OnDirty = "stop") -> Plan:
         return make_plan(db, inventory=inventory, shape=shape, steps=load_steps(folder("sql")), on_dirty=on_dirty)
 
 
-def check_target(target: Path) -> None:
-    """Refuse a target that exists: with the state it is in where ptp built it, by its name where not."""
+def check_target(target: Path, *, out: Path) -> None:
+    """Refuse a target that exists: with the state it is in where ptp built it, by its name where not.
+
+    It comes to stand in the run folder `out`, which need not exist yet, or in one that does.
+    """
     if not target.exists():
+        if target.parent != out and not target.parent.is_dir():
+            raise UsageError(f"There is no folder {target.parent} for the target.")
         return
     check_database(target)
     with errors_named(target), connect_file(target, read_only=True) as db:
@@ -74,7 +79,7 @@ def migrate(
             f"The plan for {source} is not the one that was shown ({plan.hash[:16]}, not {shown[:16]}): "
             "its schema or the steps changed meanwhile. Look at the plan again."
         )
-    check_target(target)
+    check_target(target, out=out)
     size = source.stat().st_size
     check_space(target.parent, needed_bytes=int(size * _SPACE))
     with errors_named(out):
@@ -90,19 +95,29 @@ def migrate(
         raise DirtySource(_dirty_sentence(source, seen))
     (out / "backup").mkdir(exist_ok=True)
     backup = take_backup(source, out / "backup" / "source.db", progress=part(progress, 0.35, 0.6))
-    built = build(plan, source=source, target=target, run=run, now=int(time.time()), progress=part(progress, 0.6, 1))
-    findings = (_clean(seen, on_dirty), _backed_up(backup), _unchanged(source, before), _by_steps(plan))
+    built = build(
+        plan,
+        source=source,
+        target=target,
+        run=run,
+        now=int(time.time()),
+        confirm=lambda: _confirm_unchanged(source, before),
+        progress=part(progress, 0.6, 1),
+    )
+    findings = (_clean(seen, on_dirty), _backed_up(backup), _unchanged(before), _by_steps(plan))
     results: tuple[Result, ...] = (*findings, *_timings(built))
     return Stage(NAME, TITLE, time.perf_counter() - started, results, tables)
 
 
-def _unchanged(source: Path, before: str) -> Finding:
-    """Whether the source still is what it was; raises SourceChanged when not."""
-    after = fingerprint(source)
-    if after != before:
+def _confirm_unchanged(source: Path, before: str) -> None:
+    if fingerprint(source) != before:
         raise SourceChanged(
             f"{source} was written to while it was migrated: stop what writes to it, and run the command again."
         )
+
+
+def _unchanged(before: str) -> Finding:
+    """The finding of a build that was confirmed: without that, there is no target."""
     return Finding(
         id="migrate.source-unchanged",
         claim="The source was only read: its bytes are what they were",
@@ -111,7 +126,7 @@ def _unchanged(source: Path, before: str) -> Finding:
         value=0,
         unit="changes",
         limit=0,
-        evidence=f"blake2b of the file and its write-ahead log, before and after: {after}",
+        evidence=f"blake2b of the file and its write-ahead log, before and after: {before}",
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptp.engine import database_path
-from ptp.errors import UsageError
+from ptp.errors import DiskFull, UsageError
 from ptp.resources import home
 from ptp.workbench.parameters import Parameters
 from ptp.workbench.progress import Progress
@@ -50,9 +51,8 @@ def make_folder(folder: Path) -> None:
         probe.unlink()
     except (FileExistsError, NotADirectoryError):
         raise UsageError(f"{folder} cannot be the output folder: a file stands in its way.") from None
-    except PermissionError:
-        raise UsageError(f"{folder} cannot be written: permission denied. Name another folder with --out.") from None
     except OSError as problem:
-        if problem.errno == 30:  # EROFS
-            raise UsageError(f"{folder} is on a read-only medium. Name another folder with --out.") from None
-        raise
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"The disk is full: {folder} could not be made.") from None
+        why = str(problem.strerror).lower()
+        raise UsageError(f"{folder} cannot be written: {why}. Name another folder with --out.") from None

@@ -15,7 +15,7 @@ from typing import Any
 
 import ptp
 from ptp.engine import settle_log
-from ptp.errors import PtpError, UsageError
+from ptp.errors import CannotFinish, PtpError, UsageError
 from ptp.evidence import Evidence, Run, Stage, read_stage, write_run, write_verdict
 from ptp.migration.build import remove_partial
 from ptp.migration.plan import OnDirty
@@ -73,8 +73,9 @@ def execute_run(request: Request, *, progress: Progress) -> Outcome:
     leaves a folder without a verdict, a report that says so, and no half-built target.
     """
     plan = plan_of(request.source, on_dirty=request.on_dirty)
-    check_target(request.target_path)
-    _make_run_folder(request)
+    _check_folder(request.out)
+    check_target(request.target_path, out=request.out)
+    make_folder(request.out)
     facts = {
         "shape": plan.shape,
         "rows": f"{sum(plan.rows.values()):,}",
@@ -94,13 +95,12 @@ def execute_run(request: Request, *, progress: Progress) -> Outcome:
     )
     write_run(request.out, run)
     started = time.perf_counter()
-    error: PtpError | None = None
     try:
         error = _notebooks(request, plan.hash, progress)
+        return _close(request, replace(run, seconds=round(time.perf_counter() - started, 1)), error)
     except BaseException:
         _close_undecided(request, run, time.perf_counter() - started)
         raise
-    return _close(request, replace(run, seconds=round(time.perf_counter() - started, 1)), error)
 
 
 def versions() -> Mapping[str, str]:
@@ -119,13 +119,9 @@ def _as_given(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _make_run_folder(request: Request) -> None:
-    out = request.out
+def _check_folder(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty: a run wants a folder of its own; name another with --out.")
-    make_folder(out)
-    if not request.target_path.parent.is_dir():
-        raise UsageError(f"There is no folder {request.target_path.parent} for the target.")
 
 
 def _notebooks(request: Request, plan: str, progress: Progress) -> PtpError | None:
@@ -136,6 +132,8 @@ def _notebooks(request: Request, plan: str, progress: Progress) -> PtpError | No
         error = execute(name, _parameters(name, request, plan), out=request.out, progress=part(progress, begin, end))
         if error is not None:
             return error
+        if not (request.out / "results" / f"{name}.json").is_file():
+            return CannotFinish(f"{name} ended early: it wrote no results.")
         begin = end
     progress(1.0, "done")
     return None
@@ -170,8 +168,8 @@ def _close(request: Request, run: Run, error: PtpError | None) -> Outcome:
     evidence = Evidence(run, stages, verdict, str(error) if error else "", absent)
     write_run(request.out, run)
     write_report(request.out, evidence)
-    write_verdict(request.out, evidence)
     _point_latest(request.out)
+    write_verdict(request.out, evidence)
     code = error.exit_code if error else exit_code(verdict)
     return Outcome(evidence, code or exit_code(verdict), error)
 
@@ -179,6 +177,8 @@ def _close(request: Request, run: Run, error: PtpError | None) -> Outcome:
 def _close_undecided(request: Request, run: Run, seconds: float) -> None:
     """What an interrupted run leaves: no half-built target, no verdict, and a report that says so."""
     remove_partial(request.target_path)
+    for name in ("verdict.json", "index.html"):
+        (request.out / name).unlink(missing_ok=True)
     evidence = Evidence(replace(run, seconds=round(seconds, 1)), _stages(request.out), None)
     write_report(request.out, evidence)
 
