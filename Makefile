@@ -28,6 +28,7 @@ test: $(READY) ## Set up, then lint, types, levels, tests and notebooks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+# The kernels inherit PYTHONWARNINGS (pytest's own filter does not reach them): any warning in a cell is an error there too.
 	PYTHONWARNINGS=error $(BIN)/pytest --nbval-lax notebooks
 
 torture: $(READY) ## Long trials, by hand: full-size sources end to end

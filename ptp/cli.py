@@ -228,6 +228,13 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _usage(problem: typer.TyperException) -> str:
+    """What is wrong with the command line, and where its options stand."""
+    context = getattr(problem, "ctx", None)
+    command = context.command_path if context else "ptp"
+    return f"{problem.format_message().rstrip('.')}; see {command} --help."
+
+
 def _told(sentence: str, code: int) -> int:
     terminal.tell_error(sentence)
     return code

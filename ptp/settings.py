@@ -55,3 +55,5 @@ def load_settings(*, env_file: Path | None = None) -> Settings:
         first = problem.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "a setting"
         raise UsageError(f"The environment variable {name} does not fit: {first['msg'].lower()}.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{env_file or '.env'} is not UTF-8 text: save it as such.") from None

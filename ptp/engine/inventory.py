@@ -96,6 +96,12 @@ class Table:
         return (self.rowid,)
 
     @property
+    def uniques(self) -> tuple[tuple[str, ...], ...]:
+        """Columns of which no two rows hold the same values: those of unique indexes over all rows."""
+        whole = (i for i in self.indexes if i.unique and not i.partial and None not in i.columns)
+        return tuple(tuple(c for c in i.columns if c) for i in whole)
+
+    @property
     def has_key(self) -> bool:
         """Whether a row is identified by columns of its own."""
         return self.key != (self.rowid,)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ptp.engine import attach_read_only, connect_file, errors_named, quoted, read_inventory
 from ptp.errors import CannotFinish, DiskFull
+from ptp.migration.build import partial_of, remove_partial
 
 Progress = Callable[[float, str], None]
 _CHUNK = 1 << 20
@@ -29,20 +30,20 @@ def take_backup(source: Path, copy: Path, *, progress: Progress) -> Backup:
     """Copy `source` to `copy` in one step (a stepped backup restarts at every write) and prove the copy.
 
     The whole is compared, row by row and in storage class, inside the engine. Raises CannotFinish when the copy
-    differs; an unproven copy is removed.
+    differs; the copy gets its name only when it is proven.
     """
-    proven = False
+    partial = partial_of(copy)
     try:
         with errors_named(copy):
             progress(0.0, "backing up")
-            with connect_file(source, read_only=True) as original, connect_file(copy) as db:
+            remove_partial(copy)
+            with connect_file(source, read_only=True) as original, connect_file(partial) as db:
                 original.backup(db, pages=-1)
-            found = prove_copy(source, copy, progress=progress)
-        proven = True
-        return found
+            found = prove_copy(source, partial, progress=progress)
+            partial.replace(copy)
+        return replace(found, path=copy)
     finally:
-        if not proven:
-            copy.unlink(missing_ok=True)
+        remove_partial(copy)
 
 
 def prove_copy(source: Path, copy: Path, *, progress: Progress) -> Backup:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from ptp.conversions import ColumnMap
 from ptp.conversions.sql import problem_sql, value_sql
 from ptp.engine import literal, quoted
-from ptp.engine.inventory import ForeignKey, Index
+from ptp.engine.inventory import ForeignKey
 from ptp.migration.pair import Pair
 
 TABLE = "ptp_quarantine"
@@ -70,16 +70,12 @@ def rejection_sql(pair: Pair, pairs: Mapping[str, Pair]) -> list[str]:
 def unenforced_uniques(pair: Pair) -> list[tuple[str, ...]]:
     """Unique keys of the target that the source does not hold to already, by their target columns."""
     to_source = {c.target: c.source for c in pair.mapped.columns}
-    held = {i.columns for i in pair.source.indexes if _is_unique(i)}
+    held = set(pair.source.uniques)
     if pair.source.has_key:
         held.add(pair.source.key)
     # The primary key first: an INTEGER one has no index.
-    wanted = [pair.mapped.key, *(tuple(c for c in i.columns if c) for i in pair.target.indexes if _is_unique(i))]
-    return [columns for columns in dict.fromkeys(wanted) if tuple(to_source[c] for c in columns) not in held]
-
-
-def _is_unique(index: Index) -> bool:
-    return index.unique and not index.partial
+    wanted = dict.fromkeys((pair.mapped.key, *pair.target.uniques))
+    return [columns for columns in wanted if tuple(to_source[c] for c in columns) not in held]
 
 
 def _values_sql(pair: Pair, column: ColumnMap) -> str:

@@ -47,8 +47,9 @@ class Difference:
 
     def __str__(self) -> str:
         """The place in words: table, key, column, expected and seen."""
+        key = f", key {self.key}" if self.key else ""
         column = f", column {self.column}" if self.column else ""
-        return printable(f"{self.table}, key {self.key}{column}: expected {self.expected}, seen {self.seen}")
+        return printable(f"{self.table}{key}{column}: expected {self.expected}, seen {self.seen}")
 
 
 @dataclass(slots=True)
@@ -145,11 +146,14 @@ class _Comparison:
         ):
             expected, problems = (values, _NONE) if conversion is None else judge_column(conversion, values)
             self._count(problems, len(values))
+            masked = conversion is not None and conversion.personal
             for i in differing(expected, seen):
-                masked = conversion is not None and conversion.personal
                 self._place(keys[i], target, shown(expected[i], personal=masked), shown(seen[i], personal=masked))
             for i, judgement in problems.items():
-                if why := self.kept.why_not_value(self.pairing.source, key_text(keys[i]), source, values[i], judgement):
+                key = key_text(keys[i])
+                if why := self.kept.why_not_value(
+                    self.pairing.source, key, source, values[i], judgement, personal=masked
+                ):
                     self._place(keys[i], target, "its original in quarantine", why)
                 if conversion is not None and conversion.takes_row and judgement.outcome == "rejected":
                     self._place(keys[i], target, f"no such row ({judgement.reason})", "a row")

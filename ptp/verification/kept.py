@@ -47,14 +47,18 @@ class Kept:
             if (found := self.count(table, kind)) != wanted:
                 yield self.name, f"{found} entries of kind '{kind}', where {wanted} are due"
 
-    def why_not_value(self, table: str, key: str, column: str, original: Value, judgement: Judgement) -> str:
+    def why_not_value(
+        self, table: str, key: str, column: str, original: Value, judgement: Judgement, *, personal: bool
+    ) -> str:
         """Why a value that is not exact is not rightly kept; empty when its original stands there verbatim."""
         entries = self._entries("value", table, key).get(column, [])
         if len(entries) != 1:
             return f"{len(entries)} entries"
-        kept, reason = entries[0]
+        kept, placeholder, reason = entries[0]
         if not same(kept, original):
-            return f"another value: {shown(kept)}"
+            return f"another value: {shown(kept, personal=personal)}"
+        if not same(placeholder, judgement.value):
+            return f"another placeholder: {shown(placeholder, personal=personal)}"
         return "" if reason.startswith(f"{judgement.outcome}: ") else f"the reason '{reason}'"
 
     def why_not_row(self, pairing: Pairing, row: Row, key: str) -> str:
@@ -67,22 +71,22 @@ class Kept:
         names = [source for source, _, _ in pairing.columns]
         # Where the source lacks the key, several rows may go under one; the n-th entries are those of the n-th.
         rows = list(zip(*(entries[name] for name in names), strict=True))
-        if not any(all(same(kept, value) for (kept, _), value in zip(r, row, strict=True)) for r in rows):
-            other = next(n for n, (kept, _), value in zip(names, rows[0], row, strict=True) if not same(kept, value))
+        if not any(all(same(kept[0], value) for kept, value in zip(r, row, strict=True)) for r in rows):
+            other = next(n for n, kept, value in zip(names, rows[0], row, strict=True) if not same(kept[0], value))
             return f"another value of {other} in quarantine"
         return "" if self._must_go(pairing, row) else "a row in quarantine that no rule rejects"
 
-    def _entries(self, kind: str, table: str, key: str) -> dict[str, list[tuple[Value, str]]]:
+    def _entries(self, kind: str, table: str, key: str) -> dict[str, list[tuple[Value, Value, str]]]:
         if not self.exists:
             return {}
         marks, bound = exactly((table, key, kind))
         sql = (
-            f"SELECT column_name, original, reason FROM {quoted(self.name)} "
+            f"SELECT column_name, original, placeholder, reason FROM {quoted(self.name)} "
             f"WHERE table_name = {marks[0]} AND row_key = {marks[1]} AND kind = {marks[2]} ORDER BY id"
         )
-        found: dict[str, list[tuple[Value, str]]] = {}
-        for column, original, reason in fetch_exactly(self.target, sql, bound):
-            found.setdefault(str(column), []).append((original, str(reason)))
+        found: dict[str, list[tuple[Value, Value, str]]] = {}
+        for column, original, placeholder, reason in fetch_exactly(self.target, sql, bound):
+            found.setdefault(str(column), []).append((original, placeholder, str(reason)))
         return found
 
     def _must_go(self, pairing: Pairing, row: Row) -> bool:
@@ -102,8 +106,7 @@ class Kept:
             own = [values[c] for c in key.columns]
             if parent and None not in own and not self._has(key.table, key.to_columns or parent.key, own):
                 return True
-        uniques = [tuple(c for c in i.columns if c) for i in table.indexes if i.unique and not i.partial]
-        twins = [(columns, [values[c] for c in columns]) for columns in uniques]
+        twins = [(columns, [values[c] for c in columns]) for columns in (pairing.key, *table.uniques)]
         return any(None not in own and self._has(pairing.target, columns, own) for columns, own in twins)
 
     def _has(self, table: str, columns: tuple[str, ...], values: list[Value]) -> bool:

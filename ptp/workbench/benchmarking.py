@@ -70,5 +70,10 @@ def _copy(target: Path, copy: Path) -> Iterator[Path]:
         with errors_named(copy):
             yield copy
     finally:
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            copy.with_name(copy.name + suffix).unlink(missing_ok=True)
+        remove_scratch(copy.parent)
+
+
+def remove_scratch(out: Path) -> None:
+    """Remove the copy that a benchmark in `out` works on: also of one whose kernel was killed."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        (out / (_SCRATCH + suffix)).unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from ptp.workbench.progress import Progress, part, quiet
 
 NAME = "01_migrate"
 TITLE = "Migration"
+BACKUP = Path("backup", "source.db")  # in the run folder
 _SPACE = 3.0  # times the source: its backup, the target, and the sorting of indexes
 
 
@@ -93,8 +94,8 @@ def migrate(
         stage = Stage(NAME, TITLE, time.perf_counter() - started, (_clean(seen, on_dirty),), tables)
         write_stage(out, stage)
         raise DirtySource(_dirty_sentence(source, seen))
-    (out / "backup").mkdir(exist_ok=True)
-    backup = take_backup(source, out / "backup" / "source.db", progress=part(progress, 0.35, 0.6))
+    (out / BACKUP).parent.mkdir(exist_ok=True)
+    backup = take_backup(source, out / BACKUP, progress=part(progress, 0.35, 0.6))
     built = build(
         plan,
         source=source,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ptp.errors import CannotFinish, PtpError, error_named
+from ptp.errors import CannotFinish, PtpError, UsageError, error_named
 from ptp.report.notebook import write_notebook_html
 from ptp.resources import folder
 from ptp.workbench.parameters import check_parameters
@@ -33,7 +33,9 @@ def execute(name: str, values: Mapping[str, Any], *, out: Path, progress: Progre
 
     executed = out / "notebooks" / f"{name}.ipynb"
     executed.parent.mkdir(exist_ok=True)
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    # What they log of a kernel that was ended would stand beside our sentence.
+    for logger in ("papermill", "asyncio"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     try:
         with _following(out, progress), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -55,8 +57,15 @@ def execute(name: str, values: Mapping[str, Any], *, out: Path, progress: Progre
         return CannotFinish(f"{name} stopped: {problem}")
     finally:
         if executed.is_file():
-            write_notebook_html(executed)
+            _write_page(executed)
     return None
+
+
+def _write_page(executed: Path) -> None:
+    try:
+        write_notebook_html(executed)
+    except UsageError:  # cut off while it was written, as on a full disk
+        executed.unlink()
 
 
 @contextmanager

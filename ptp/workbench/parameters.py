@@ -78,5 +78,8 @@ def parameters_of(notebook: str, namespace: Mapping[str, Any]) -> Parameters:
 
 
 def _assigned(code: str) -> list[str]:
-    targets = [t for node in ast.parse(code).body if isinstance(node, ast.Assign) for t in node.targets]
+    targets: list[ast.expr] = []
+    for node in ast.parse(code).body:
+        targets += node.targets if isinstance(node, ast.Assign) else []
+        targets += [node.target] if isinstance(node, ast.AnnAssign) else []
     return [t.id for t in targets if isinstance(t, ast.Name)]

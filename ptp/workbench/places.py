@@ -48,7 +48,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".ptp-probe"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another run into the same folder may have been faster
     except (FileExistsError, NotADirectoryError):
         raise UsageError(f"{folder} cannot be the output folder: a file stands in its way.") from None
     except OSError as problem:

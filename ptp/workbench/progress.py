@@ -44,7 +44,7 @@ def read_progress(folder: Path) -> tuple[float, str] | None:
     try:
         fraction, text = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         return float(fraction), str(text)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):  # none, half-written, or not a note
         return None
 
 

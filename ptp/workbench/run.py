@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ptp
-from ptp.engine import settle_log
+from ptp.engine import errors_named, settle_log
 from ptp.errors import CannotFinish, PtpError, UsageError
 from ptp.evidence import Evidence, Run, Stage, read_stage, write_run, write_verdict
 from ptp.migration.build import remove_partial
@@ -22,8 +22,9 @@ from ptp.migration.plan import OnDirty
 from ptp.report.page import write_report
 from ptp.results import exit_code, missing, worst
 from ptp.settings import Environment
+from ptp.workbench.benchmarking import remove_scratch
 from ptp.workbench.gates import required_gates
-from ptp.workbench.migrating import check_target, plan_of
+from ptp.workbench.migrating import BACKUP, check_target, plan_of
 from ptp.workbench.notebooks import execute
 from ptp.workbench.parameters import NOTEBOOKS
 from ptp.workbench.places import make_folder
@@ -96,8 +97,9 @@ def execute_run(request: Request, *, progress: Progress) -> Outcome:
     write_run(request.out, run)
     started = time.perf_counter()
     try:
-        error = _notebooks(request, plan.hash, progress)
-        return _close(request, replace(run, seconds=round(time.perf_counter() - started, 1)), error)
+        with errors_named(request.out):
+            error = _notebooks(request, plan.hash, progress)
+            return _close(request, replace(run, seconds=round(time.perf_counter() - started, 1)), error)
     except BaseException:
         _close_undecided(request, run, time.perf_counter() - started)
         raise
@@ -157,14 +159,23 @@ def _stages(out: Path) -> tuple[Stage, ...]:
     return tuple(read_stage(path) for path in sorted((out / "results").glob("*.json")))
 
 
-def _close(request: Request, run: Run, error: PtpError | None) -> Outcome:
-    remove_partial(request.target_path)
+def _tidy(request: Request) -> None:
+    """Remove what a stage leaves that was killed in its middle."""
+    for half in (request.target_path, request.out / BACKUP):
+        remove_partial(half)
+    remove_scratch(request.out)
     settle_log(request.target_path)
+
+
+def _close(request: Request, run: Run, error: PtpError | None) -> Outcome:
+    _tidy(request)
     stages = _stages(request.out)
     findings = [f for stage in stages for f in stage.findings]
     required = required_gates(request.profile)
     absent = missing(findings, required=required)
     verdict = worst(findings, required=required)
+    if error and verdict != "fail":  # whatever was found until then, a run that was stopped is no pass
+        verdict = "invalid"
     evidence = Evidence(run, stages, verdict, str(error) if error else "", absent)
     write_run(request.out, run)
     write_report(request.out, evidence)
@@ -176,7 +187,7 @@ def _close(request: Request, run: Run, error: PtpError | None) -> Outcome:
 
 def _close_undecided(request: Request, run: Run, seconds: float) -> None:
     """What an interrupted run leaves: no half-built target, no verdict, and a report that says so."""
-    remove_partial(request.target_path)
+    _tidy(request)
     for name in ("verdict.json", "index.html"):
         (request.out / name).unlink(missing_ok=True)
     evidence = Evidence(replace(run, seconds=round(seconds, 1)), _stages(request.out), None)

@@ -1,0 +1,328 @@
+"""A run over notebooks made for the purpose: how each way to end badly becomes a verdict that is no pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from ptp.errors import CannotFinish, GateFailed, Locked, PtpError, UsageError
+from ptp.evidence import Stage, write_stage
+from ptp.results import Finding
+from ptp.workbench import notebooks, run
+from ptp.workbench.gates import required_gates
+from ptp.workbench.notebooks import execute
+from ptp.workbench.progress import quiet
+from ptp.workbench.run import Outcome, Request, execute_run
+from ptp.workload.demo import write_demo
+
+Write = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_demo(shape="raw", size="tiny", seed=5, out=tmp_path_factory.mktemp("source") / "old.db").path
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Writes a notebook of a run, a code cell a text; the run then takes it for its own."""
+    shelf = tmp_path / "notebooks"
+    shelf.mkdir()
+    monkeypatch.setattr(notebooks, "folder", lambda name: tmp_path / name)
+
+    def make(name: str, *cells: str) -> None:
+        book = nbformat.v4.new_notebook()
+        given = "source = target = out = run = on_dirty = plan = profile = ''\nseed = 1"
+        book.cells = [nbformat.v4.new_code_cell(text) for text in (given, *cells)]
+        book.cells[0].metadata["tags"] = ["parameters"]
+        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        (shelf / f"{name}.ipynb").write_text(nbformat.writes(book), encoding="utf-8")
+
+    return make
+
+
+def passing(*names: str) -> Stage:
+    return Stage("any", "Any", 0.1, tuple(Finding(name, name, "pass") for name in names))
+
+
+def run_with(
+    source: Path,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    executed: Callable[[str, Path], PtpError | None],
+) -> Outcome:
+    """A run in which `executed` stands for papermill and the kernel."""
+
+    def stand_in(name: str, values: Mapping[str, Any], *, out: Path, progress: object) -> PtpError | None:
+        return executed(name, out)
+
+    monkeypatch.setattr(run, "execute", stand_in)
+    return execute_run(Request(source, out, "test"), progress=quiet)
+
+
+def all_pass(name: str, out: Path) -> None:
+    stage = passing(*required_gates("quick"))
+    write_stage(out, Stage(name, name, stage.seconds, stage.results if name == "01_migrate" else ()))
+
+
+def partials(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.partial*"))
+
+
+def recorded(out: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
+    return document
+
+
+@pytest.mark.parametrize(
+    ("cells", "code", "told"),
+    [
+        (("raise ValueError('half-way')", "done = 1"), 4, ("01_migrate", "ValueError", "half-way")),
+        (("raise SystemExit(0)", "done = 1"), 4, ("01_migrate",)),
+        (("get_ipython().kernel.do_shutdown(False)", "done = 1"), 4, ("01_migrate",)),
+        (("import os; os._exit(0)", "done = 1"), 4, ("01_migrate",)),
+        (("done = 1",), 4, ("01_migrate",)),
+        (("from ptp.errors import Locked\nraise Locked('old.db is locked.')",), 4, ("old.db is locked.",)),
+        (("from ptp.errors import UsageError\nraise UsageError('Not this one.')",), 2, ("Not this one.",)),
+    ],
+    ids=["dies", "exits early", "shuts its kernel down", "kills its kernel", "no results", "ptp error", "usage error"],
+)
+def test_a_notebook_that_does_not_come_to_its_end_makes_the_run_invalid(
+    write: Write, source: Path, tmp_path: Path, cells: tuple[str, ...], code: int, told: tuple[str, ...]
+) -> None:
+    out = tmp_path / "out"
+    write("01_migrate", *cells)
+
+    outcome = execute_run(Request(source, out, "test"), progress=quiet)
+
+    assert outcome.exit_code == code
+    assert outcome.evidence.verdict == "invalid"
+    assert recorded(out)["verdict"] == "invalid"
+    assert recorded(out)["missing"] == list(required_gates("quick"))
+    assert outcome.error is not None
+    for words in told:
+        assert words in recorded(out)["reason"]
+    assert (out / "notebooks" / "01_migrate.html").is_file()
+    assert not (out / "notebooks" / "02_verify.ipynb").exists()
+    assert not partials(out)
+    assert not (out / ".progress").exists()
+
+
+def test_a_notebook_gets_its_parameters_and_leaves_its_executed_copy_and_a_page(write: Write, tmp_path: Path) -> None:
+    seen: list[tuple[float, str]] = []
+    tell = "import pathlib, time\npathlib.Path(out, '.progress').write_text('[0.5, \"half\"]')\ntime.sleep(0.7)"
+    write("03_benchmark", "print('seed', seed, 'of', run)", tell)
+
+    error = execute(
+        "03_benchmark",
+        {"seed": 7, "run": "abc", "out": str(tmp_path)},
+        out=tmp_path,
+        progress=lambda fraction, text: seen.append((fraction, text)),
+    )
+
+    assert error is None
+    assert "seed 7 of abc" in (tmp_path / "notebooks" / "03_benchmark.ipynb").read_text(encoding="utf-8")
+    assert "seed 7 of abc" in (tmp_path / "notebooks" / "03_benchmark.html").read_text(encoding="utf-8")
+    assert (0.5, "half") in seen
+    assert not (tmp_path / ".progress").exists()
+
+
+@pytest.mark.parametrize("values", [{"sorce": "x"}, {"seed": "abc"}, {"profile": "fast"}])
+def test_a_parameter_that_does_not_fit_is_refused_before_a_kernel_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
+) -> None:
+    import papermill
+
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *a, **k: pytest.fail("a kernel was started"))
+
+    with pytest.raises(UsageError, match=next(iter(values))):
+        execute("03_benchmark", values, out=tmp_path, progress=quiet)
+
+    assert not (tmp_path / "notebooks").exists()
+
+
+def test_a_run_whose_stages_all_end_well_passes(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = run_with(source, tmp_path / "out", monkeypatch, all_pass)
+
+    assert (outcome.exit_code, outcome.evidence.verdict, outcome.error) == (0, "pass", None)
+    assert recorded(tmp_path / "out")["verdict"] == "pass"
+
+
+def test_a_notebook_that_dies_after_it_wrote_good_results_is_no_pass(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies_at_the_end(name: str, out: Path) -> PtpError | None:
+        all_pass(name, out)
+        return CannotFinish("03_benchmark stopped: Kernel died") if name == "03_benchmark" else None
+
+    outcome = run_with(source, tmp_path / "out", monkeypatch, dies_at_the_end)
+
+    assert outcome.exit_code == 4
+    assert outcome.evidence.verdict == "invalid"
+    assert recorded(tmp_path / "out")["verdict"] == "invalid"
+    assert "Kernel died" in recorded(tmp_path / "out")["reason"]
+
+
+def test_a_second_notebook_without_results_is_no_pass_though_all_gates_are_there(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = run_with(
+        source, tmp_path / "out", monkeypatch, lambda name, out: None if name == "02_verify" else all_pass(name, out)
+    )
+
+    assert outcome.exit_code == 4
+    assert recorded(tmp_path / "out")["verdict"] == "invalid"
+    assert "02_verify" in recorded(tmp_path / "out")["reason"]
+
+
+def test_one_required_gate_less_makes_the_verdict_invalid_and_is_named(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_less(name: str, out: Path) -> None:
+        gates = required_gates("quick")[1:] if name == "01_migrate" else ()
+        write_stage(out, Stage(name, name, 0.1, passing(*gates).results))
+
+    outcome = run_with(source, tmp_path / "out", monkeypatch, one_less)
+
+    assert outcome.exit_code == 4
+    assert recorded(tmp_path / "out")["missing"] == [required_gates("quick")[0]]
+
+
+def test_a_failed_gate_ends_the_run_with_its_own_code_and_the_later_stages_are_left_out(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+
+    def fails(name: str, out: Path) -> PtpError:
+        called.append(name)
+        write_stage(out, Stage(name, name, 0.1, (Finding("x", "No row was lost", "fail", severity="data"),)))
+        return GateFailed("Migration: No row was lost: fail")
+
+    outcome = run_with(source, tmp_path / "out", monkeypatch, fails)
+
+    assert called == ["01_migrate"]
+    assert (outcome.exit_code, recorded(tmp_path / "out")["verdict"]) == (1, "fail")
+
+
+def test_the_verdict_is_written_when_everything_else_stands(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, before, write_verdict = tmp_path / "out", set[str](), run.write_verdict
+
+    def noting(folder: Path, evidence: Any) -> None:
+        before.update(p.name for p in folder.iterdir())
+        write_verdict(folder, evidence)
+
+    monkeypatch.setattr(run, "write_verdict", noting)
+    run_with(source, out, monkeypatch, all_pass)
+
+    assert "index.html" in before
+    assert "verdict.json" not in before
+    assert {p.name for p in out.iterdir()} - before == {"verdict.json"}
+
+
+def test_a_verdict_that_cannot_be_written_whole_is_not_there_at_all(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump = json.dump
+
+    def breaks(document: Any, file: Any, **options: Any) -> None:
+        if "verdict.json" in file.name:
+            file.write('{"version": 1, "verdict": "pass"')
+            raise OSError(28, "No space left on device", file.name)
+        dump(document, file, **options)
+
+    monkeypatch.setattr(json, "dump", breaks)
+
+    with pytest.raises((OSError, PtpError)):
+        run_with(source, tmp_path / "out", monkeypatch, all_pass)
+
+    assert not (tmp_path / "out" / "verdict.json").exists()
+    assert not partials(tmp_path)
+
+
+def test_a_run_folder_that_is_not_empty_is_refused_and_left_as_it_was(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+
+    with pytest.raises(UsageError, match="not empty"):
+        execute_run(Request(source, out, "test"), progress=quiet)
+
+    assert [p.name for p in out.iterdir()] == ["notes.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("target", ["missing/new.db", "old.db"])
+def test_a_target_that_cannot_be_is_refused_before_anything_is_written(
+    source: Path, tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "old.db").write_bytes(source.read_bytes())
+
+    with pytest.raises(UsageError, match=target.split("/", maxsplit=1)[0]):
+        execute_run(Request(source, tmp_path / "out", "test", target=tmp_path / target), progress=quiet)
+
+    assert [p.name for p in tmp_path.iterdir()] == ["old.db"]
+
+
+def test_latest_points_to_the_run_that_ended_last(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        run_with(source, tmp_path / name, monkeypatch, all_pass)
+        assert (tmp_path / "latest").resolve() == tmp_path / name
+    assert {p.name for p in tmp_path.iterdir()} == {"first", "second", "latest"}
+
+
+def test_something_of_the_users_that_is_called_latest_is_left_alone(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "latest").write_text("mine", encoding="utf-8")
+
+    run_with(source, tmp_path / "out", monkeypatch, all_pass)
+
+    assert (tmp_path / "latest").read_text(encoding="utf-8") == "mine"
+
+
+def test_an_interrupted_run_leaves_a_report_that_says_so_and_nothing_half_written(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def interrupted(name: str, out: Path) -> None:
+        for left in (
+            "target.db.partial",
+            "target.db.partial-journal",
+            "bench-scratch.db",
+            "bench-scratch.db-wal",
+            "backup/source.db.partial",
+        ):
+            (out / left).parent.mkdir(exist_ok=True)
+            (out / left).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_with(source, out, monkeypatch, interrupted)
+
+    assert {p.name for p in out.rglob("*")} == {"run.json", "index.html", "backup"}
+    assert "interrupted" in (out / "index.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "latest").exists()
+
+
+def test_a_kernel_that_was_killed_leaves_no_copy_of_the_target_behind(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(name: str, out: Path) -> PtpError:
+        for left in ("target.db.partial", "bench-scratch.db", "bench-scratch.db-wal", "backup/source.db.partial"):
+            (out / left).parent.mkdir(exist_ok=True)
+            (out / left).write_bytes(b"half")
+        return Locked("03_benchmark stopped: Kernel died")
+
+    run_with(source, tmp_path / "out", monkeypatch, killed)
+
+    assert {p.name for p in (tmp_path / "out").rglob("*") if p.is_file()} == {"run.json", "index.html", "verdict.json"}
