@@ -63,7 +63,7 @@ def tell_gates(findings: Iterable[Finding]) -> None:
         limit = "" if finding.limit is None or finding.unit == "" else f" (limit {_plain(finding.limit)})"
         typer.echo(f"{finding.verdict:<14} {finding.claim}{value}{limit}")
         if finding.verdict in ("fail", "invalid", "inconclusive"):
-            for place in finding.where[:_SHOWN_PLACES]:
+            for place in finding.where[:_SHOWN_PLACES] or (finding.evidence,):
                 typer.echo(f"{'':<14}   {place}")
             if len(finding.where) > _SHOWN_PLACES:
                 typer.echo(f"{'':<14}   and {len(finding.where) - _SHOWN_PLACES} more places")

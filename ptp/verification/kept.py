@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,15 @@ class Kept:
         for kind, wanted in (("row", rows), ("value", values)):
             if (found := self.count(table, kind)) != wanted:
                 yield self.name, f"{found} entries of kind '{kind}', where {wanted} are due"
+
+    def strangers(self, known: Collection[str]) -> Iterator[str]:
+        """Entries for tables that the source does not have or that nothing can be rejected from, in words."""
+        if not self.exists:
+            return
+        sql = f"SELECT table_name, count(*) FROM {quoted(self.name)} GROUP BY 1 ORDER BY 1"
+        for table, entries in fetch_exactly(self.target, sql):
+            if table not in known:
+                yield f"{self.name}: {entries!r} entries for {table!r}, where none are due"
 
     def why_not_value(
         self, table: str, key: str, column: str, original: Value, judgement: Judgement, *, personal: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def check_target(target: Path, *, out: Path) -> None:
     if not target.exists():
         if target.parent != out and not target.parent.is_dir():
             raise UsageError(f"There is no folder {target.parent} for the target.")
+        if target.parent.is_dir() and not os.access(target.parent, os.W_OK):
+            raise UsageError(f"{target} cannot be written: its folder is read-only. Name another target with --target.")
         return
     check_database(target)
     with errors_named(target), connect_file(target, read_only=True) as db:

@@ -8,6 +8,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -190,8 +191,8 @@ def _close_undecided(request: Request, run: Run, seconds: float) -> None:
     _tidy(request)
     for name in ("verdict.json", "index.html"):
         (request.out / name).unlink(missing_ok=True)
-    evidence = Evidence(replace(run, seconds=round(seconds, 1)), _stages(request.out), None)
-    write_report(request.out, evidence)
+    with suppress(OSError):  # a full disk, which then is what stopped the run
+        write_report(request.out, Evidence(replace(run, seconds=round(seconds, 1)), _stages(request.out), None))
 
 
 def _point_latest(out: Path) -> None:

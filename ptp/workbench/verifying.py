@@ -177,14 +177,17 @@ def _values(sides: _Sides, tallies: Mapping[str, Tally]) -> Finding:
         judged = tally.exact + tally.rounded + tally.rejected + tally.rows_quarantined * columns
         missing += abs(tally.rows_in * columns - judged)
     inexact = sum(t.rounded + t.rejected for t in tallies.values())
+    kept = Kept(sides.new, quarantine.TABLE, sides.target.tables)
+    strangers = tuple(kept.strangers({p.source for p in sides.pairings.values()}))
     return Finding(
         id="verify.values",
         claim="Values in = exact + rounded + rejected, for every column",
-        verdict="fail" if missing else "pass",
+        verdict="fail" if missing or strangers else "pass",
         severity="data",
         value=missing,
         unit="values unaccounted",
         limit=0,
+        where=strangers,
         n=sum(t.exact for t in tallies.values()) + inexact,
         evidence=f"{inexact} values rounded or rejected, each with its original in quarantine",
     )

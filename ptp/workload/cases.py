@@ -2,8 +2,8 @@
 
 Everything is drawn from the database by a seeded generator before the clock starts. Users come as they are active:
 an argument is taken from a random answer, so who answers ten times as much is asked for ten times as often, and
-user, exam, question and session of a call belong together. The present is the newest answer's time, so that
-"in the last 24 hours" means what it meant then.
+user, exam and question of a call belong together; a session is left out where the data gives it to another user. The
+present is the newest answer's time, so that "in the last 24 hours" means what it meant then.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _study(engine: Engine, plan: _Plan) -> list[Case]:
         return queries.study_questions(
             exam_id=d.exam_id,
             user_id=d.user_id,
-            objectives=d.objectives[:2],
+            objectives=d.objectives[:2] or None,
             min_difficulty=2,
             max_difficulty=4,
             seed=d.number,
@@ -201,8 +201,9 @@ def _is_something(_: object) -> str | None:
 
 def _is_a_page(found: Sequence[Any]) -> str | None:
     keys = {question.id for question in found}
-    if not found or len(found) > 20 or len(keys) < len(found):
-        return f"{len(found)} questions, {len(keys)} different ones, where 1 to 20 were due"
+    # None at all is right where the user answered everything lately, or nothing is approved.
+    if len(found) > 20 or len(keys) < len(found):
+        return f"{len(found)} questions, {len(keys)} different ones, where up to 20 were due"
     return None
 
 
@@ -234,17 +235,19 @@ def _draw(engine: Engine, *, count: int, seed: int) -> tuple[Drawn, ...]:
         for exam_id, objective_id in db.execute(text("SELECT exam_id, id FROM objectives ORDER BY id")):
             objectives.setdefault(exam_id, []).append(objective_id)
     return tuple(
-        Drawn(row.user_id, row.exam_id, row.question_id, row.session_id, tuple(objectives[row.exam_id]), number)
+        Drawn(row.user_id, row.exam_id, row.question_id, row.session_id, tuple(objectives.get(row.exam_id, ())), number)
         for number, row in enumerate(rows)
     )
 
 
 _ANSWERS = text("""
     SELECT user_answers.user_id, questions.exam_id, questions.id AS question_id,
-           user_answers.study_session_id AS session_id
+           study_sessions.id AS session_id
     FROM json_each(:keys) AS wanted
     JOIN user_answers
         ON user_answers.id = (SELECT id FROM user_answers AS next WHERE next.id >= wanted.value ORDER BY id LIMIT 1)
     JOIN questions ON questions.id = user_answers.question_id
+    LEFT JOIN study_sessions
+        ON study_sessions.id = user_answers.study_session_id AND study_sessions.user_id = user_answers.user_id
     ORDER BY wanted.key
 """)

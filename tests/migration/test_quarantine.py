@@ -185,7 +185,7 @@ def test_every_kind_of_dirt_is_kept_verbatim_beside_what_took_its_place(small: A
 
 @pytest.mark.parametrize("shape", ["raw", "drizzle"])
 def test_a_row_that_cannot_stand_is_kept_whole_with_every_column(small: Any, shape: str) -> None:
-    case, held = soiled(small, shape)
+    case, _ = soiled(small, shape)
     case.migrate(on_dirty="quarantine")
     columns = [name for (name,) in case.ask_source("SELECT name FROM pragma_table_xinfo('users')")]
     for number, (_, _, reason) in enumerate(ROWS, start=len(DIRT) + 1):

@@ -22,7 +22,22 @@ TIMES = st.sampled_from(
     ["2025-03-01 10:00:00", "2025-03-01", "2025-03-01T10:00:00.5Z", "now", "", "2025-02-30", "12:00", 2460736.5]
 )
 TEXTS = st.sampled_from(
-    ["admin", "true", "[]", '{"a": 1}', "[1,]", "é", "e\u0301", "a\0b", "A@x", "a@x", "approved", "reply", "it's", "a,b"]
+    [
+        "admin",
+        "true",
+        "[]",
+        '{"a": 1}',
+        "[1,]",
+        "é",
+        "e\u0301",
+        "a\0b",
+        "A@x",
+        "a@x",
+        "approved",
+        "reply",
+        "it's",
+        "a,b",
+    ]
 )
 BYTES = st.binary(max_size=3)
 #: A value as it is bound, and whether it is bound as a text of any bytes.

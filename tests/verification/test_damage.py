@@ -77,7 +77,7 @@ def test_a_personal_original_in_quarantine_is_not_shown(pair: Any, tmp_path: Any
     with closing(sqlite3.connect(source, isolation_level=None)) as db:
         db.execute("UPDATE users SET bio = X'FFFE00' WHERE id = 6")
     migrate(source, target, tmp_path / "out", run="t", on_dirty="quarantine")
-    for changed in ("original", "placeholder"):
+    for changed in ("placeholder", "original"):
         with closing(sqlite3.connect(target, isolation_level=None)) as db:
             db.execute(f"UPDATE ptp_quarantine SET {changed} = 'Secret of a person' WHERE column_name = 'bio'")
         (found,) = (f for f in verify(source, target).findings if f.id == "verify.content.users")
@@ -85,3 +85,11 @@ def test_a_personal_original_in_quarantine_is_not_shown(pair: Any, tmp_path: Any
         assert place.startswith("users, key 6, column bio: ")
         assert "Secret" not in place
         assert "(personal, masked)" in place
+
+
+def test_an_entry_in_quarantine_for_a_table_that_the_source_has_not_is_found(pair: Any) -> None:
+    pair.edit(
+        "INSERT INTO ptp_quarantine (run, kind, table_name, row_key, column_name, original, reason) "
+        "VALUES ('r', 'value', 'ghosts', '1', 'name', 'boo', 'rejected: not a name')"
+    )
+    assert "1 entries for 'ghosts'" in pair.failing()["verify.values"][0]

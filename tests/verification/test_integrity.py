@@ -144,3 +144,9 @@ def test_a_reference_that_was_broken_in_a_carried_table_already_is_known(pair: A
         db.execute("UPDATE notes SET user_id = 88888 WHERE id = 1")
     failing = {f.id for f in verify(source, target).findings if f.verdict == "fail"}
     assert failing == {"verify.foreign-keys", "verify.content.carried"}
+
+
+def test_looking_at_the_pages_leaves_the_target_to_the_byte(pair: Any) -> None:
+    before = pair.target.read_bytes()
+    assert pair.failing() == {}
+    assert pair.target.read_bytes() == before

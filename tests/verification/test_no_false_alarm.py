@@ -122,7 +122,7 @@ def write(path: Path, shape: str, rows: dict[str, list[dict[str, Any]]]) -> None
 @pytest.mark.parametrize("shape", ["raw", "drizzle"])
 @given(data=st.data())
 @settings(
-    max_examples=10,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )

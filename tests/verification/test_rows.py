@@ -1,5 +1,6 @@
 """Reading two tables side by side, against a plain sorted merge in Python."""
 
+import itertools
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -67,7 +68,7 @@ def check(
     assert mine == [r for _, rows, _ in wanted for r in rows]
     assert theirs == [r for _, _, rows in wanted for r in rows]
     ranges = [sorted(tuple(map(rank, r[:keys])) for r in (*m, *t)) for m, t in pairs]
-    for before, after in zip(ranges, ranges[1:], strict=False):
+    for before, after in itertools.pairwise(ranges):
         assert before and after, "an empty batch"
         assert before[-1] < after[0]
     assert all(len(m) <= 2 * size and len(t) <= 2 * size for m, t in pairs)

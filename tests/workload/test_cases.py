@@ -111,3 +111,19 @@ def test_full_takes_more_samples_than_quick(engine: Engine) -> None:
         cases = benchmark_cases(engine, profile=profile, seed=1)
         assert {(case.n, case.warmup) for case in cases} == {(SAMPLES[profile], WARM_UP[profile])}
         assert WARM_UP[profile] < SAMPLES[profile]
+
+
+def test_data_that_does_not_agree_with_itself_does_not_stop_a_case(engine: Engine) -> None:
+    """A session of another user, an exam whose objectives stand in another one: the demo has none of these."""
+    fill(engine, STUDIED)
+    fill(
+        engine,
+        """
+        UPDATE study_sessions SET user_id = 3 - user_id;
+        INSERT INTO exams (id, vendor_id, code, name) VALUES (2, 'v', 'E2', 'Other');
+        UPDATE objectives SET exam_id = 2;
+        UPDATE questions SET review_status = 'pending'
+        """,
+    )
+    found = measure([_shortened(case) for case in benchmark_cases(engine, profile="quick", seed=1)], environment={})
+    assert [latency.finding.evidence for latency in found if latency.finding.verdict == "fail"] == []
