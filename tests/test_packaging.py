@@ -180,6 +180,21 @@ def test_continuous_integration_runs_the_two_commands_of_the_readme() -> None:
     assert "make run" in first and "make test" in first
 
 
+def test_make_test_checks_style_types_levels_tests_and_notebooks() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipe = re.search(r"^test:.*\n((?:[\t#].*\n)+)", text, re.M)
+    assert recipe is not None
+    steps = [line.removeprefix("\t") for line in recipe[1].splitlines() if line.startswith("\t")]
+    assert [step.replace("$(BIN)/", "") for step in steps] == [
+        "ruff format --check .",
+        "ruff check .",
+        "mypy",
+        "lint-imports",
+        "pytest",
+        "PYTHONWARNINGS=error pytest --nbval-lax notebooks",
+    ]
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_make_target_in_the_docs_exists(name: str) -> None:
     named = set(re.findall(r"`make ([a-z]+)`|^make ([a-z]+)", TEXTS[name], re.M))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ptp.resources import folder
@@ -78,7 +78,7 @@ def fill(db: sqlite3.Connection, shape: str, data: Any) -> None:
 
 
 @pytest.mark.parametrize("shape", ["raw", "drizzle"])
-@settings(max_examples=13, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=13, phases=[Phase.explicit, Phase.generate], deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_any_source_migrates_with_quarantine_and_verifies_clean(shape: str, data: Any) -> None:
     place = Path(tempfile.mkdtemp(prefix="ptp-"))
