@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from ptp.errors import CannotFinish
 from ptp.results import Finding, Measurement, Verdict
 from ptp.stats import bounds, decide, percentile, samples_needed
 
@@ -109,6 +110,8 @@ def time_calls(case: Case, *, clock: Clock, progress: Progress | None = None) ->
             outcome = case.call()
             end = clock()
             wrong = case.check(outcome)
+        except CannotFinish:  # a full disk, a lock: says nothing of the query
+            raise
         except Exception as problem:
             return Timed(tuple(taken), error=f"{type(problem).__name__}: {problem}")
         if wrong is not None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
-from ptp.engine.files import database_path, file_uri
-from ptp.errors import CannotFinish, UsageError
+from ptp.engine.files import database_path, file_uri, named
+from ptp.errors import CannotFinish, PtpError, UsageError
 from ptp.settings import Settings, load_settings
 
 _WRITES = "ptp_writes"
@@ -44,6 +45,7 @@ def open_engine(url: str | Path, *, read_only: bool = False, settings: Settings 
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=values.pool_size)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", lambda context: _name_error(context, path))
     return engine
 
 
@@ -56,6 +58,14 @@ def atomic(engine: Engine) -> Iterator[Connection]:
 
 def _begin(db: Connection) -> None:
     db.exec_driver_sql("BEGIN IMMEDIATE" if db.get_execution_options().get(_WRITES) else "BEGIN")
+
+
+def _name_error(context: ExceptionContext, path: Path) -> None:
+    """Let a full disk, a lock or damage come out as ours; an error of the statement itself stays what it is."""
+    if isinstance(context.original_exception, sqlite3.Error):
+        found = named(context.original_exception, path)
+        if isinstance(found, PtpError):
+            raise found from context.original_exception
 
 
 def _tune(db: Any, values: Settings, *, read_only: bool) -> None:

@@ -120,14 +120,15 @@ def errors_named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as problem:
-        raise _named(problem, path) from problem
+        raise named(problem, path) from problem
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"The disk is full: {problem.filename or path} could not be written.") from problem
         raise
 
 
-def _named(problem: sqlite3.Error, path: Path) -> Exception:
+def named(problem: sqlite3.Error, path: Path) -> Exception:
+    """The error of ours that says what SQLite raised about `path`; the problem itself where none does."""
     code = getattr(problem, "sqlite_errorname", "") or ""
     text = str(problem)
     if code.startswith("SQLITE_FULL") or "disk is full" in text:
@@ -139,7 +140,7 @@ def _named(problem: sqlite3.Error, path: Path) -> Exception:
     if code.startswith("SQLITE_CORRUPT"):
         return CannotFinish(f"{path} is damaged: {text}. Restore a backup, or recover it with sqlite3's .recover.")
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return UsageError(f"{path} cannot be opened: {text}. Check the path and its permissions.")
+        return UsageError(f"{path} cannot be opened or written: {text}. Check the path and its permissions.")
     if code.startswith("SQLITE_IOERR"):
         return CannotFinish(f"{path} could not be read or written: {text} (is the disk full or failing?).")
     return problem

@@ -78,21 +78,15 @@ def migrate(
     """
     started = time.perf_counter()
     plan = plan_of(source, on_dirty=on_dirty)
-    if shown not in ("", plan.hash):
-        raise CannotFinish(
-            f"The plan for {source} is not the one that was shown ({plan.hash[:16]}, not {shown[:16]}): "
-            "its schema or the steps changed meanwhile. Look at the plan again."
-        )
+    _check_shown(plan, shown)
     check_target(target, out=out)
-    size = source.stat().st_size
-    check_space(target.parent, needed_bytes=int(size * _SPACE))
+    check_space(target.parent, needed_bytes=int(source.stat().st_size * _SPACE))
     with errors_named(out):
         (out / "plan.sql").write_text(f"-- plan {plan.hash}\n{plan.text}", encoding="utf-8")
     with errors_named(source):
         before = fingerprint(source)
         seen = inspect_source(source, plan.pairs, progress=part(progress, 0.02, 0.35))
-    looked = {"Source": _source_rows(plan), "Besides the shape": _extra_rows(plan), "Dirt": _dirt_rows(seen)}
-    tables = {name: rows for name, rows in looked.items() if rows}
+    tables = _tables(plan, seen)
     if on_dirty == "stop" and not seen.is_clean:
         stage = Stage(NAME, TITLE, time.perf_counter() - started, (_clean(seen, on_dirty),), tables)
         write_stage(out, stage)
@@ -111,6 +105,19 @@ def migrate(
     findings = (_clean(seen, on_dirty), _backed_up(backup), _unchanged(before), _by_steps(plan))
     results: tuple[Result, ...] = (*findings, *_timings(built))
     return Stage(NAME, TITLE, time.perf_counter() - started, results, tables)
+
+
+def _check_shown(plan: Plan, shown: str) -> None:
+    if shown not in ("", plan.hash):
+        raise CannotFinish(
+            f"The plan is not the one that was shown ({plan.hash[:16]}, not {shown[:16]}): "
+            "the source's schema or the steps changed meanwhile. Look at the plan again."
+        )
+
+
+def _tables(plan: Plan, seen: Preflight) -> dict[str, list[dict[str, object]]]:
+    looked = {"Source": _source_rows(plan), "Besides the shape": _extra_rows(plan), "Dirt": _dirt_rows(seen)}
+    return {name: rows for name, rows in looked.items() if rows}
 
 
 def _confirm_unchanged(source: Path, before: str) -> None:

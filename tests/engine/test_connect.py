@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from ptp.engine import atomic, open_engine
-from ptp.errors import UsageError
+from ptp.errors import DiskFull, Locked, UsageError
 from ptp.settings import load_settings
 
 
@@ -90,7 +90,7 @@ def test_a_write_transaction_fails_at_its_start_where_another_holds_the_lock(eng
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         begun = False
-        with pytest.raises(OperationalError, match="locked"), atomic(engine):
+        with pytest.raises(Locked, match="locked"), atomic(engine):
             begun = True
         assert not begun
 
@@ -100,7 +100,7 @@ def test_a_read_only_engine_cannot_write(path: Path) -> None:
     with engine.connect() as db:
         assert db.execute(text("SELECT count(*) FROM child")).scalar_one() == 1
         assert db.execute(text("PRAGMA foreign_keys")).scalar_one() == 1
-        with pytest.raises(OperationalError, match="readonly"):
+        with pytest.raises(UsageError, match="readonly"):
             db.execute(text("DELETE FROM child"))
     engine.dispose()
     assert ask(path, "SELECT * FROM child") == [(1, 1)]
@@ -119,3 +119,14 @@ def test_an_engine_never_creates_a_database(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="There is no database file"):
             open_engine(place)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_and_a_lock_come_out_of_an_engine_as_ours(engine: Engine, path: Path) -> None:
+    with engine.connect() as db:
+        db.exec_driver_sql("PRAGMA max_page_count = 1")
+        with pytest.raises(DiskFull, match="disk is full"):
+            db.exec_driver_sql("CREATE TABLE big AS SELECT randomblob(1000000) AS b")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Locked, match="locked by another process"), atomic(engine):
+            pass

@@ -151,6 +151,16 @@ def test_after_a_kill_mid_way_the_source_is_whole_and_a_second_build_works(raw: 
     assert raw.failing() == {}
 
 
+def test_what_an_unfinished_build_left_is_removed_first(raw: Any) -> None:
+    partial = partial_of(raw.target)
+    shutil.copy(raw.source, partial)
+    for suffix in ("-journal", "-wal"):
+        partial.with_name(partial.name + suffix).write_bytes(b"left behind")
+    run(raw)
+    assert raw.files() == {"source.db", "target.db"}
+    assert raw.failing() == {}
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     mounted: list[Path] = []
