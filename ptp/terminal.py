@@ -52,7 +52,8 @@ def finish_stage(stage: Stage, following: str, *, as_json: bool) -> None:
     else:
         tell_gates(stage.findings)
         typer.echo(f"{stage.title}: {verdict}, {len(stage.findings)} gates in {stage.seconds:.1f} s")
-        typer.echo(following)
+        held = verdict == "pass"
+        typer.echo(following if held else "Next: look at the places above; the same command with --json names more.")
     raise typer.Exit(exit_code(verdict))
 
 

@@ -129,3 +129,20 @@ def test_a_unique_index_over_an_expression_is_no_reason_for_or_against(raw: Any)
     raw.migrate(on_dirty="quarantine")
     assert list(gone(raw, "users")) == ["9001"]
     assert raw.failing() == {}
+
+
+def test_keys_are_compared_by_bytes_whatever_collation_the_source_has(drizzle: Any) -> None:
+    drizzle.edit("DROP INDEX users_email_unique", "DROP INDEX idx_users_email", "DROP INDEX idx_tweets_account")
+    drizzle.edit("DROP INDEX idx_tweets_account_created")
+    drizzle.rewrite("email TEXT", "email TEXT COLLATE NOCASE", table="users")
+    drizzle.rewrite("account_id TEXT", "account_id TEXT COLLATE NOCASE", table="tweets")
+    drizzle.edit(
+        "INSERT INTO users (id, email, name) SELECT 9001, upper(email), 'other case' FROM users WHERE id = 3",
+        "INSERT INTO twitter_accounts (id, username) VALUES ('acc', 'acc')",
+        "INSERT INTO tweets (id, account_id, text) VALUES ('1', 'acc', 't'), ('2', 'ACC', 'an orphan to the target')",
+    )
+    drizzle.migrate(on_dirty="quarantine")
+    assert gone(drizzle, "users") == {}
+    assert drizzle.ask("SELECT name FROM users WHERE id = 9001") == [("other case",)]
+    assert gone(drizzle, "tweets") == {"'2'": "rejected: no such row in twitter_accounts (account_id)"}
+    assert drizzle.failing() == {}
