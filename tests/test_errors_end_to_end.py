@@ -280,7 +280,8 @@ def test_a_disk_that_fills_during_a_run_ends_it_with_nothing_half_written(
             fill(small)
             _, stderr = process.communicate(timeout=60)
         assert half_written(small) == []
-        assert not list(small.rglob("*.db"))
+        # A backup that was proven before the disk was full is whole, and may stay.
+        assert {p.name for p in small.rglob("*.db")} <= {"source.db"}
         (small / "ballast").unlink()
 
     assert process.returncode == 4

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from ptp.conversions import Shape
 from ptp.conversions.sql import value_sql
 from ptp.engine import Inventory, quoted, read_inventory
+from ptp.errors import StepRefused
 from ptp.migration import journal, quarantine
 from ptp.migration.carry import Extra, find_extras, mark_sql
 from ptp.migration.pair import Pair, pair_up
@@ -86,8 +87,7 @@ def make_plan(
     tables = [s for step in steps for s in step.up if _creates_table(s)]
     later = [s for step in steps for s in step.up if not _creates_table(s)]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as scratch:
-        for sql in (*tables, *later):
-            scratch.execute(sql)
+        _try_out(scratch, (*tables, *later), steps)
         pairs = pair_up(shape, inventory, read_inventory(scratch))
         extras = find_extras(inventory, shape, list(pairs.values()), scratch)
     counted = [p.mapped.source for p in pairs.values()] + [e.name for e in extras if e.copy]
@@ -120,6 +120,16 @@ def make_plan(
         Statement("finish", "PRAGMA main.journal_mode = WAL"),
     ]
     return Plan(shape.name, on_dirty, tuple(statements), tuple(extras), rows, pairs)
+
+
+def _try_out(scratch: sqlite3.Connection, statements: Sequence[str], steps: Sequence[Step]) -> None:
+    """Run the steps' statements on an empty database; raises StepRefused naming the step that SQLite refuses."""
+    for sql in statements:
+        try:
+            scratch.execute(sql)
+        except sqlite3.Error as problem:
+            name = next(step.name for step in steps if sql in step.up)
+            raise StepRefused(f"{name}.sql: SQLite refuses '{sql.splitlines()[0]}': {problem}.") from problem
 
 
 def _creates_table(sql: str) -> bool:

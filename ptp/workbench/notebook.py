@@ -13,7 +13,7 @@ from ptp.errors import CannotFinish, GateFailed
 from ptp.evidence import Stage, write_stage
 from ptp.migration.build import remove_partial
 from ptp.report.charts import Chart, counts, distribution, latency_overview
-from ptp.report.display import findings_frame
+from ptp.report.display import findings_frame, measurements_frame, samples_frame
 from ptp.results import Finding, worst
 from ptp.stats import percentile
 from ptp.workbench import benchmarking, migrating, verifying
@@ -123,10 +123,14 @@ def table(stage: Stage, name: str) -> pd.DataFrame:
     return pd.DataFrame(list(stage.tables[name]))
 
 
+def samples(stage: Stage) -> pd.DataFrame:
+    """Every raw sample of the stage, a row each, in the order of measuring."""
+    return samples_frame(stage)
+
+
 def timings(stage: Stage) -> pd.DataFrame:
-    """Seconds by kind of statement."""
-    rows = [{"what": m.what, "seconds": m.samples[0]} for m in stage.measurements]
-    return pd.DataFrame(rows).sort_values("seconds", ascending=False, ignore_index=True)
+    """Seconds by kind of statement, the longest first."""
+    return measurements_frame(stage).sort_values("p50", ascending=False, ignore_index=True)[["what", "p50", "unit"]]
 
 
 def rows_chart(stage: Stage) -> Chart:

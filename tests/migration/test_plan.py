@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ptp.engine import read_inventory, split_statements
-from ptp.errors import UsageError
+from ptp.errors import StepRefused, UsageError
 from ptp.migration import build as building
 from ptp.migration.detect import detect_shape
 from ptp.migration.plan import Plan, make_plan
@@ -127,3 +127,11 @@ def test_mappings_that_refer_to_each_other_in_a_ring_are_refused(raw: Any) -> No
     )
     with pytest.raises(UsageError, match="in a ring"):
         plan_with(raw.source, (ring, steps[1]))
+
+
+@pytest.mark.parametrize("sql", ["CREATE TABEL more (a)", "CREATE TABLE users (a)", "CREATE INDEX more ON nowhere (a)"])
+def test_a_step_that_sqlite_refuses_is_named_before_anything_runs(raw: Any, sql: str) -> None:
+    step = parse_step("0003_more", f"-- ptp:up\n{sql};\n-- ptp:down\nDROP TABLE more;\n")
+    with pytest.raises(StepRefused, match=r"^0003_more\.sql: SQLite refuses 'CREATE"):
+        plan_with(raw.source, (*load_steps(folder("sql")), step))
+    assert raw.files() == {"source.db"}

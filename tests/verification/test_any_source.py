@@ -52,7 +52,10 @@ TABLES = {
 
 def value_of(name: str) -> Any:
     """Small numbers for keys, so that references are met as often as not."""
-    return st.tuples(st.integers(1, 3), st.just(False)) | VALUES if name.endswith("id") else VALUES
+    if not name.endswith("id"):
+        return VALUES
+    # Above the highest id, AUTOINCREMENT finds none: SQLite then says that the disk is full, and rolls back.
+    return st.tuples(st.integers(1, 3), st.just(False)) | VALUES.filter(lambda value: value[0] != 2**63 - 1)
 
 
 def fill(db: sqlite3.Connection, shape: str, data: Any) -> None:
@@ -72,14 +75,14 @@ def fill(db: sqlite3.Connection, shape: str, data: Any) -> None:
                 db.execute(
                     f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})", [v for v, _ in values]
                 )
-            except sqlite3.Error:  # a text for an INTEGER PRIMARY KEY, or no id above the highest
+            except sqlite3.IntegrityError:  # a text for an INTEGER PRIMARY KEY
                 continue
     db.execute("COMMIT")
 
 
 @pytest.mark.parametrize("shape", ["raw", "drizzle"])
 @settings(
-    max_examples=13,
+    max_examples=6,
     phases=[Phase.explicit, Phase.generate],
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -230,10 +230,10 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("change", TAMPERED)
-def test_a_quarantine_that_was_tampered_with_is_named(pair: Any, change: str) -> None:
+def test_a_quarantine_that_was_tampered_with_is_named(drizzle: Any, change: str) -> None:
     table, sql = TAMPERED[change]
-    pair.edit(sql)
-    assert f"verify.content.{table}" in pair.failing()
+    drizzle.edit(sql)
+    assert f"verify.content.{table}" in drizzle.failing()
 
 
 def test_a_good_row_that_was_moved_to_quarantine_is_named(pair: Any) -> None:
