@@ -365,6 +365,7 @@ CREATE TABLE questions (
   is_beta INTEGER DEFAULT 0,
   created_at INTEGER DEFAULT (unixepoch()),
   updated_at INTEGER DEFAULT (unixepoch()),
+  total_time_seconds INTEGER,
   FOREIGN KEY(exam_id) REFERENCES exams (id) ON DELETE CASCADE,
   FOREIGN KEY(objective_id) REFERENCES objectives (id) ON DELETE CASCADE,
   FOREIGN KEY(reviewed_by) REFERENCES users (id) ON DELETE SET NULL,

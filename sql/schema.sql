@@ -364,6 +364,7 @@ CREATE TABLE questions (
   is_beta INTEGER DEFAULT 0,
   created_at INTEGER DEFAULT (unixepoch()),
   updated_at INTEGER DEFAULT (unixepoch()),
+  total_time_seconds INTEGER,
   FOREIGN KEY(exam_id) REFERENCES exams (id) ON DELETE CASCADE,
   FOREIGN KEY(objective_id) REFERENCES objectives (id) ON DELETE CASCADE,
   FOREIGN KEY(reviewed_by) REFERENCES users (id) ON DELETE SET NULL,
@@ -417,23 +418,23 @@ CREATE INDEX idx_audit_entity ON audit_log (entity_type, entity_id);
 
 CREATE INDEX idx_audit_user ON audit_log (user_id) WHERE user_id IS NOT NULL;
 
-CREATE INDEX idx_objectives_exam ON objectives (exam_id, is_active);
+CREATE INDEX idx_objectives_exam ON objectives (exam_id);
 
 CREATE INDEX idx_objectives_parent ON objectives (parent_id) WHERE parent_id IS NOT NULL;
 
-CREATE INDEX idx_sessions_activity ON study_sessions (user_id, last_activity DESC);
+CREATE INDEX idx_sessions_activity ON study_sessions (user_id, last_activity);
 
 CREATE INDEX idx_sessions_exam ON study_sessions (exam_id);
 
-CREATE INDEX idx_sessions_user_exam ON study_sessions (user_id, exam_id, status);
-
 CREATE INDEX idx_attempts_exam ON test_attempts (exam_id);
 
-CREATE INDEX idx_attempts_user_exam ON test_attempts (user_id, exam_id, status);
+CREATE INDEX idx_attempts_user ON test_attempts (user_id);
 
-CREATE INDEX idx_tweets_account ON tweets (account_id, created_at);
+CREATE INDEX idx_tweets_account ON tweets (account_id);
 
-CREATE INDEX idx_progress_leaderboard ON user_progress (exam_id, readiness_score DESC, overall_accuracy DESC, user_id);
+CREATE INDEX idx_progress_exam ON user_progress (exam_id);
+
+CREATE INDEX idx_progress_leaderboard ON user_progress (exam_id, readiness_score DESC, overall_accuracy DESC, user_id) WHERE total_questions_seen > 50;
 
 CREATE INDEX idx_ai_log_created ON ai_generation_log (created_at);
 
@@ -445,22 +446,301 @@ CREATE INDEX idx_ai_log_user ON ai_generation_log (user_id) WHERE user_id IS NOT
 
 CREATE INDEX idx_opportunities_account ON engagement_opportunities (account_id);
 
-CREATE INDEX idx_opportunities_pending ON engagement_opportunities (status, relevance_score DESC);
+CREATE INDEX idx_opportunities_pending ON engagement_opportunities (relevance_score DESC, id) WHERE status = 'pending';
 
 CREATE INDEX idx_opportunities_tweet ON engagement_opportunities (tweet_id);
 
-CREATE INDEX idx_questions_eligible ON questions (exam_id, objective_id, difficulty) WHERE is_active = 1 AND review_status = 'approved';
+CREATE INDEX idx_questions_exam ON questions (exam_id);
 
-CREATE INDEX idx_questions_exam ON questions (exam_id, total_attempts);
+CREATE INDEX idx_questions_hardest ON questions (exam_id, correct_attempts * 1.0 / total_attempts) WHERE total_attempts > 10;
 
 CREATE INDEX idx_questions_objective ON questions (objective_id);
 
 CREATE INDEX idx_questions_reviewer ON questions (reviewed_by) WHERE reviewed_by IS NOT NULL;
 
+CREATE INDEX idx_questions_weak ON questions (exam_id, objective_id, difficulty, correct_attempts * 1.0 / total_attempts) WHERE is_active = 1 AND review_status = 'approved' AND correct_attempts * 1.0 / total_attempts IS NOT NULL;
+
 CREATE INDEX idx_answers_attempt ON user_answers (test_attempt_id) WHERE test_attempt_id IS NOT NULL;
 
-CREATE INDEX idx_answers_question ON user_answers (question_id);
+CREATE INDEX idx_answers_question ON user_answers (question_id, user_id, answered_at);
 
 CREATE INDEX idx_answers_session ON user_answers (study_session_id) WHERE study_session_id IS NOT NULL;
 
 CREATE INDEX idx_answers_user_time ON user_answers (user_id, answered_at);
+
+CREATE TABLE question_cells (
+  id INTEGER PRIMARY KEY,
+  exam_id INTEGER NOT NULL,
+  objective_id INTEGER NOT NULL,
+  difficulty INTEGER NOT NULL, -- 0 where the question has none
+  size INTEGER NOT NULL,
+  UNIQUE (exam_id, objective_id, difficulty)
+) STRICT;
+
+CREATE TABLE question_pool (
+  slot INTEGER PRIMARY KEY,
+  question_id INTEGER NOT NULL UNIQUE
+) STRICT;
+
+INSERT INTO question_cells (exam_id, objective_id, difficulty, size)
+SELECT exam_id, objective_id, coalesce(difficulty, 0), count(*)
+FROM questions
+WHERE is_active = 1 AND review_status = 'approved'
+GROUP BY exam_id, objective_id, coalesce(difficulty, 0);
+
+INSERT INTO question_pool (slot, question_id)
+SELECT (question_cells.id << 32) + row_number() OVER (PARTITION BY question_cells.id ORDER BY questions.id) - 1,
+       questions.id
+FROM questions
+JOIN question_cells
+    ON question_cells.exam_id = questions.exam_id
+    AND question_cells.objective_id = questions.objective_id
+    AND question_cells.difficulty = coalesce(questions.difficulty, 0)
+WHERE questions.is_active = 1 AND questions.review_status = 'approved';
+
+CREATE TRIGGER question_pool_insert AFTER INSERT ON questions
+WHEN (NEW.is_active = 1 AND NEW.review_status = 'approved')
+    OR EXISTS (SELECT 1 FROM question_pool WHERE question_id = NEW.id)
+BEGIN
+  UPDATE question_cells SET size = size - 1
+  WHERE id = (SELECT slot >> 32 FROM question_pool WHERE question_id = NEW.id);
+  UPDATE question_pool SET slot = -slot WHERE question_id = NEW.id;
+  UPDATE question_pool SET slot = (SELECT -slot FROM question_pool WHERE question_id = NEW.id)
+  WHERE slot = (
+    SELECT (question_cells.id << 32) + question_cells.size
+    FROM question_pool JOIN question_cells ON question_cells.id = -question_pool.slot >> 32
+    WHERE question_pool.question_id = NEW.id);
+  DELETE FROM question_cells
+  WHERE size = 0 AND id = (SELECT -slot >> 32 FROM question_pool WHERE question_id = NEW.id);
+  DELETE FROM question_pool WHERE question_id = NEW.id;
+
+  INSERT INTO question_cells (exam_id, objective_id, difficulty, size)
+  SELECT NEW.exam_id, NEW.objective_id, coalesce(NEW.difficulty, 0), 0
+  WHERE NEW.is_active = 1 AND NEW.review_status = 'approved' AND NOT EXISTS (
+    SELECT 1 FROM question_cells
+    WHERE exam_id = NEW.exam_id AND objective_id = NEW.objective_id AND difficulty = coalesce(NEW.difficulty, 0));
+  INSERT INTO question_pool (slot, question_id)
+  SELECT (id << 32) + size, NEW.id FROM question_cells
+  WHERE exam_id = NEW.exam_id AND objective_id = NEW.objective_id AND difficulty = coalesce(NEW.difficulty, 0)
+    AND NEW.is_active = 1 AND NEW.review_status = 'approved';
+  UPDATE question_cells SET size = size + 1
+  WHERE id = (SELECT slot >> 32 FROM question_pool WHERE question_id = NEW.id);
+END;
+
+CREATE TRIGGER question_pool_delete AFTER DELETE ON questions
+WHEN EXISTS (SELECT 1 FROM question_pool WHERE question_id = OLD.id)
+BEGIN
+  UPDATE question_cells SET size = size - 1
+  WHERE id = (SELECT slot >> 32 FROM question_pool WHERE question_id = OLD.id);
+  UPDATE question_pool SET slot = -slot WHERE question_id = OLD.id;
+  UPDATE question_pool SET slot = (SELECT -slot FROM question_pool WHERE question_id = OLD.id)
+  WHERE slot = (
+    SELECT (question_cells.id << 32) + question_cells.size
+    FROM question_pool JOIN question_cells ON question_cells.id = -question_pool.slot >> 32
+    WHERE question_pool.question_id = OLD.id);
+  DELETE FROM question_cells
+  WHERE size = 0 AND id = (SELECT -slot >> 32 FROM question_pool WHERE question_id = OLD.id);
+  DELETE FROM question_pool WHERE question_id = OLD.id;
+END;
+
+CREATE TRIGGER question_pool_update
+AFTER UPDATE OF id, exam_id, objective_id, difficulty, is_active, review_status ON questions
+WHEN OLD.id <> NEW.id OR OLD.exam_id <> NEW.exam_id OR OLD.objective_id <> NEW.objective_id
+    OR OLD.difficulty IS NOT NEW.difficulty
+    OR (OLD.is_active = 1 AND OLD.review_status = 'approved')
+        IS NOT (NEW.is_active = 1 AND NEW.review_status = 'approved')
+BEGIN
+  UPDATE question_cells SET size = size - 1
+  WHERE id = (SELECT slot >> 32 FROM question_pool WHERE question_id = OLD.id);
+  UPDATE question_pool SET slot = -slot WHERE question_id = OLD.id;
+  UPDATE question_pool SET slot = (SELECT -slot FROM question_pool WHERE question_id = OLD.id)
+  WHERE slot = (
+    SELECT (question_cells.id << 32) + question_cells.size
+    FROM question_pool JOIN question_cells ON question_cells.id = -question_pool.slot >> 32
+    WHERE question_pool.question_id = OLD.id);
+  DELETE FROM question_cells
+  WHERE size = 0 AND id = (SELECT -slot >> 32 FROM question_pool WHERE question_id = OLD.id);
+  DELETE FROM question_pool WHERE question_id = OLD.id;
+
+  INSERT INTO question_cells (exam_id, objective_id, difficulty, size)
+  SELECT NEW.exam_id, NEW.objective_id, coalesce(NEW.difficulty, 0), 0
+  WHERE NEW.is_active = 1 AND NEW.review_status = 'approved' AND NOT EXISTS (
+    SELECT 1 FROM question_cells
+    WHERE exam_id = NEW.exam_id AND objective_id = NEW.objective_id AND difficulty = coalesce(NEW.difficulty, 0));
+  INSERT INTO question_pool (slot, question_id)
+  SELECT (id << 32) + size, NEW.id FROM question_cells
+  WHERE exam_id = NEW.exam_id AND objective_id = NEW.objective_id AND difficulty = coalesce(NEW.difficulty, 0)
+    AND NEW.is_active = 1 AND NEW.review_status = 'approved';
+  UPDATE question_cells SET size = size + 1
+  WHERE id = (SELECT slot >> 32 FROM question_pool WHERE question_id = NEW.id);
+END;
+
+CREATE TABLE leaderboard_nodes (
+  exam_id INTEGER NOT NULL,
+  node INTEGER NOT NULL,
+  users INTEGER NOT NULL,
+  PRIMARY KEY (exam_id, node)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO leaderboard_nodes (exam_id, node, users)
+SELECT exam_id,
+       (32768 + min(32767, CAST(max(coalesce(readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value AS node,
+       count(*)
+FROM user_progress, json_each('[0,3,6,9,12]') AS levels
+WHERE total_questions_seen > 50
+GROUP BY exam_id, node;
+
+CREATE TRIGGER leaderboard_insert AFTER INSERT ON user_progress
+WHEN NEW.total_questions_seen > 50
+BEGIN
+  INSERT INTO leaderboard_nodes (exam_id, node, users)
+  SELECT NEW.exam_id, counted.node, 0
+  FROM (
+    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER)))
+           >> levels.value AS node
+    FROM json_each('[0,3,6,9,12]') AS levels) AS counted
+  WHERE NOT EXISTS (SELECT 1 FROM leaderboard_nodes WHERE exam_id = NEW.exam_id AND node = counted.node);
+  UPDATE leaderboard_nodes SET users = users + 1
+  WHERE exam_id = NEW.exam_id AND node IN (
+    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12]') AS levels);
+END;
+
+CREATE TRIGGER leaderboard_delete AFTER DELETE ON user_progress
+WHEN OLD.total_questions_seen > 50
+BEGIN
+  UPDATE leaderboard_nodes SET users = users - 1
+  WHERE exam_id = OLD.exam_id AND node IN (
+    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12]') AS levels);
+  DELETE FROM leaderboard_nodes
+  WHERE users = 0 AND exam_id = OLD.exam_id AND node IN (
+    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12]') AS levels);
+END;
+
+CREATE TRIGGER leaderboard_update AFTER UPDATE OF exam_id, readiness_score, total_questions_seen ON user_progress
+WHEN OLD.exam_id <> NEW.exam_id
+    OR OLD.readiness_score IS NOT NEW.readiness_score
+    OR (OLD.total_questions_seen > 50) IS NOT (NEW.total_questions_seen > 50)
+BEGIN
+  UPDATE leaderboard_nodes SET users = users - 1
+  WHERE OLD.total_questions_seen > 50 AND exam_id = OLD.exam_id AND node IN (
+    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12]') AS levels);
+  INSERT INTO leaderboard_nodes (exam_id, node, users)
+  SELECT NEW.exam_id, counted.node, 0
+  FROM (
+    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER)))
+           >> levels.value AS node
+    FROM json_each('[0,3,6,9,12]') AS levels) AS counted
+  WHERE NEW.total_questions_seen > 50
+    AND NOT EXISTS (SELECT 1 FROM leaderboard_nodes WHERE exam_id = NEW.exam_id AND node = counted.node);
+  UPDATE leaderboard_nodes SET users = users + 1
+  WHERE NEW.total_questions_seen > 50 AND exam_id = NEW.exam_id AND node IN (
+    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12]') AS levels);
+  DELETE FROM leaderboard_nodes
+  WHERE users = 0 AND exam_id = OLD.exam_id AND node IN (
+    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12]') AS levels);
+END;
+
+CREATE TABLE ai_cost_days (
+  day INTEGER NOT NULL,
+  purpose TEXT NOT NULL,
+  model TEXT NOT NULL,
+  calls INTEGER NOT NULL,
+  priced INTEGER NOT NULL,
+  cost_cents REAL NOT NULL,
+  judged INTEGER NOT NULL,
+  succeeded INTEGER NOT NULL,
+  PRIMARY KEY (day, purpose, model)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO ai_cost_days (day, purpose, model, calls, priced, cost_cents, judged, succeeded)
+SELECT created_at / 86400, purpose, model, count(*), count(cost_cents), coalesce(sum(cost_cents), 0.0),
+       count(success), coalesce(sum(success), 0)
+FROM ai_generation_log
+WHERE created_at IS NOT NULL
+GROUP BY created_at / 86400, purpose, model;
+
+CREATE TRIGGER ai_cost_days_insert AFTER INSERT ON ai_generation_log
+WHEN NEW.created_at IS NOT NULL
+BEGIN
+  INSERT INTO ai_cost_days (day, purpose, model, calls, priced, cost_cents, judged, succeeded)
+  SELECT NEW.created_at / 86400, NEW.purpose, NEW.model, 0, 0, 0.0, 0, 0
+  WHERE NOT EXISTS (
+    SELECT 1 FROM ai_cost_days
+    WHERE day = NEW.created_at / 86400 AND purpose = NEW.purpose AND model = NEW.model);
+  UPDATE ai_cost_days
+  SET calls = calls + 1,
+      priced = priced + (NEW.cost_cents IS NOT NULL),
+      cost_cents = cost_cents + coalesce(NEW.cost_cents, 0.0),
+      judged = judged + (NEW.success IS NOT NULL),
+      succeeded = succeeded + coalesce(NEW.success, 0)
+  WHERE day = NEW.created_at / 86400 AND purpose = NEW.purpose AND model = NEW.model;
+END;
+
+CREATE TRIGGER ai_cost_days_delete AFTER DELETE ON ai_generation_log
+WHEN OLD.created_at IS NOT NULL
+BEGIN
+  DELETE FROM ai_cost_days WHERE day = OLD.created_at / 86400 AND purpose = OLD.purpose AND model = OLD.model;
+  INSERT INTO ai_cost_days (day, purpose, model, calls, priced, cost_cents, judged, succeeded)
+  SELECT OLD.created_at / 86400, OLD.purpose, OLD.model, count(*), count(cost_cents), coalesce(sum(cost_cents), 0.0),
+         count(success), coalesce(sum(success), 0)
+  FROM ai_generation_log
+  WHERE created_at >= OLD.created_at / 86400 * 86400 AND created_at < (OLD.created_at / 86400 + 1) * 86400
+    AND purpose = OLD.purpose AND model = OLD.model
+  HAVING count(*) > 0;
+END;
+
+CREATE TRIGGER ai_cost_days_update
+AFTER UPDATE OF purpose, model, cost_cents, success, created_at ON ai_generation_log
+BEGIN
+  DELETE FROM ai_cost_days
+  WHERE (day = OLD.created_at / 86400 AND purpose = OLD.purpose AND model = OLD.model)
+     OR (day = NEW.created_at / 86400 AND purpose = NEW.purpose AND model = NEW.model);
+  INSERT INTO ai_cost_days (day, purpose, model, calls, priced, cost_cents, judged, succeeded)
+  SELECT OLD.created_at / 86400, OLD.purpose, OLD.model, count(*), count(cost_cents), coalesce(sum(cost_cents), 0.0),
+         count(success), coalesce(sum(success), 0)
+  FROM ai_generation_log
+  WHERE created_at >= OLD.created_at / 86400 * 86400 AND created_at < (OLD.created_at / 86400 + 1) * 86400
+    AND purpose = OLD.purpose AND model = OLD.model
+  HAVING count(*) > 0;
+  INSERT INTO ai_cost_days (day, purpose, model, calls, priced, cost_cents, judged, succeeded)
+  SELECT NEW.created_at / 86400, NEW.purpose, NEW.model, count(*), count(cost_cents), coalesce(sum(cost_cents), 0.0),
+         count(success), coalesce(sum(success), 0)
+  FROM ai_generation_log
+  WHERE created_at >= NEW.created_at / 86400 * 86400 AND created_at < (NEW.created_at / 86400 + 1) * 86400
+    AND purpose = NEW.purpose AND model = NEW.model
+    AND (OLD.created_at / 86400, OLD.purpose, OLD.model) IS NOT (NEW.created_at / 86400, NEW.purpose, NEW.model)
+  HAVING count(*) > 0;
+END;
+
+CREATE VIRTUAL TABLE question_search USING fts5 (
+  text, explanation, reference,
+  content = 'questions', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2'
+);
+
+INSERT INTO question_search (question_search) VALUES ('rebuild');
+
+CREATE TRIGGER question_search_insert AFTER INSERT ON questions
+BEGIN
+  INSERT INTO question_search (rowid, text, explanation, reference)
+  VALUES (NEW.id, NEW.text, NEW.explanation, NEW.reference);
+END;
+
+CREATE TRIGGER question_search_delete AFTER DELETE ON questions
+BEGIN
+  INSERT INTO question_search (question_search, rowid, text, explanation, reference)
+  VALUES ('delete', OLD.id, OLD.text, OLD.explanation, OLD.reference);
+END;
+
+CREATE TRIGGER question_search_update AFTER UPDATE OF id, text, explanation, reference ON questions
+BEGIN
+  INSERT INTO question_search (question_search, rowid, text, explanation, reference)
+  VALUES ('delete', OLD.id, OLD.text, OLD.explanation, OLD.reference);
+  INSERT INTO question_search (rowid, text, explanation, reference)
+  VALUES (NEW.id, NEW.text, NEW.explanation, NEW.reference);
+END;

@@ -1,6 +1,6 @@
 """The one way to a database: URLs, connections, transactions, and what SQLite itself says of a file."""
 
-from ptp.engine.connect import atomic, open_engine
+from ptp.engine.connect import atomic, fetch, open_engine
 from ptp.engine.files import (
     attach_read_only,
     check_database,
@@ -10,7 +10,7 @@ from ptp.engine.files import (
     is_wal,
     settle_log,
 )
-from ptp.engine.inventory import Index, Inventory, Object, Table, read_inventory
+from ptp.engine.inventory import Index, Inventory, Object, Table, has_module, read_inventory
 from ptp.engine.sql import literal, quoted, split_statements
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
     "connect_file",
     "database_path",
     "errors_named",
+    "fetch",
+    "has_module",
     "is_wal",
     "literal",
     "open_engine",

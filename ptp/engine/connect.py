@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,22 @@ def atomic(engine: Engine) -> Iterator[Connection]:
         yield db
 
 
+def fetch(db: Connection, sql: str, values: Sequence[Any]) -> list[Any]:
+    """All rows of SQL text with its values bound to `?`, as plain tuples.
+
+    For what runs often: SQLAlchemy's own rows and the compiling of its expressions cost more than a short query.
+    """
+    cursor: Any = db.exec_driver_sql(sql, tuple(values)).cursor
+    found: list[Any] = cursor.fetchall()
+    return found
+
+
 def _begin(db: Connection) -> None:
-    db.exec_driver_sql("BEGIN IMMEDIATE" if db.get_execution_options().get(_WRITES) else "BEGIN")
+    if db.get_execution_options().get(_WRITES):
+        db.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        # Straight to the driver: a deferred BEGIN takes no lock and cannot fail, and every read pays for it.
+        db.connection.cursor().execute("BEGIN")
 
 
 def _name_error(context: ExceptionContext, path: Path) -> None:
@@ -72,6 +86,8 @@ def _tune(db: Any, values: Settings, *, read_only: bool) -> None:
     db.execute("PRAGMA foreign_keys = ON")
     if db.execute("PRAGMA foreign_keys").fetchone() != (1,):
         raise CannotFinish("This SQLite was built without foreign keys; ptp cannot work with it.")
+    # REPLACE removes a row; only with this do the triggers hear of it that keep what is derived from the row.
+    db.execute("PRAGMA recursive_triggers = ON")
     db.execute(f"PRAGMA cache_size = {-1024 * values.cache_mb}")
     db.execute(f"PRAGMA mmap_size = {values.mmap_mb * 1024 * 1024}")
     if not read_only:

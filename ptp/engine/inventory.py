@@ -38,7 +38,10 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index with its key columns (None for an expression) and, unless automatic, its SQL."""
+    """An index with its key columns (None for an expression) and, unless automatic, its SQL.
+
+    `descending` and `collations` are those of the key columns, as they are in force: declared here or by the column.
+    """
 
     name: str
     table: str
@@ -46,6 +49,8 @@ class Index:
     partial: bool
     columns: tuple[str | None, ...]
     sql: str | None
+    descending: tuple[bool, ...] = ()
+    collations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,11 @@ def affinity(declared_type: str) -> str:
     return "REAL" if any(p in upper for p in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
 
 
+def has_module(db: sqlite3.Connection, name: str) -> bool:
+    """Whether this SQLite was built with a module for virtual tables, such as fts5."""
+    return bool(db.execute("SELECT EXISTS (SELECT 1 FROM pragma_module_list WHERE name = ?)", (name,)).fetchone()[0])
+
+
 def read_inventory(db: sqlite3.Connection, *, schema: str = "main") -> Inventory:
     """Read the inventory of one attached database; tables of SQLite itself are left out."""
     rows = db.execute(f"SELECT type, name, tbl_name, sql FROM {quoted(schema)}.sqlite_schema ORDER BY rowid").fetchall()
@@ -180,8 +190,12 @@ def _indexes(
     found = []
     for name, unique, partial in listed:
         keys = db.execute(
-            f"SELECT name FROM pragma_index_xinfo({literal(name)}, {literal(schema)}) WHERE key = 1 ORDER BY seqno"
+            f'SELECT name, "desc", coll FROM pragma_index_xinfo({literal(name)}, {literal(schema)}) '
+            "WHERE key = 1 ORDER BY seqno"
         ).fetchall()
-        columns = tuple(k[0] for k in keys)
-        found.append(Index(name, table, bool(unique), bool(partial), columns, sql.get(("index", name))))
+        columns, descending, collations = (tuple(k[n] for k in keys) for n in range(3))
+        flags = (bool(unique), bool(partial))
+        found.append(
+            Index(name, table, *flags, columns, sql.get(("index", name)), tuple(map(bool, descending)), collations)
+        )
     return tuple(found)

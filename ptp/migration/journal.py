@@ -19,14 +19,17 @@ DDL = f"""CREATE TABLE {TABLE} (
   chain TEXT,
   run TEXT NOT NULL,
   at INTEGER NOT NULL,
-  seconds REAL
+  seconds REAL,
+  left_out TEXT
 ) STRICT"""
 
 
-def step_sql(link: Link) -> str:
-    """The statement that enters a step; :run and :now are bound."""
+def step_sql(link: Link, left_out: str | None = None) -> str:
+    """The statement that enters a step, with the reason why it was left out where it was; :run and :now are bound."""
     values = ", ".join(literal(v) for v in ("step", link.name, link.checksum, link.chain))
-    return f"INSERT INTO main.{TABLE} (kind, name, checksum, chain, run, at) VALUES ({values}, :run, :now)"
+    reason = "NULL" if left_out is None else literal(left_out)
+    names = "kind, name, checksum, chain, run, at, left_out"
+    return f"INSERT INTO main.{TABLE} ({names}) VALUES ({values}, :run, :now, {reason})"
 
 
 PHASE_SQL = (
@@ -39,6 +42,12 @@ PHASE_SQL = (
 def has_journal(db: sqlite3.Connection) -> bool:
     """Whether the database was built by ptp."""
     return bool(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = ?", (TABLE,)).fetchone()[0])
+
+
+def steps_left_out(db: sqlite3.Connection) -> dict[str, str]:
+    """The steps that were left out when the database was built, each with the reason."""
+    rows = db.execute(f"SELECT name, left_out FROM {TABLE} WHERE kind = 'step' AND left_out IS NOT NULL").fetchall()
+    return dict(rows)
 
 
 def why_untrusted(db: sqlite3.Connection, steps: Sequence[Step]) -> str:

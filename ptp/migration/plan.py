@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from ptp.conversions import Shape
 from ptp.conversions.sql import value_sql
-from ptp.engine import Inventory, quoted, read_inventory
+from ptp.engine import Inventory, has_module, quoted, read_inventory
 from ptp.errors import StepRefused
 from ptp.migration import journal, quarantine
 from ptp.migration.carry import Extra, find_extras, mark_sql
@@ -19,7 +20,7 @@ from ptp.migration.pair import Pair, pair_up
 from ptp.migration.steps import Step, links
 
 OnDirty: TypeAlias = Literal["stop", "quarantine"]
-Kind: TypeAlias = Literal["setting", "table", "quarantine", "copy", "mark", "index", "journal", "finish"]
+Kind: TypeAlias = Literal["setting", "table", "quarantine", "copy", "mark", "index", "derive", "journal", "finish"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,10 @@ def make_plan(
     source: sqlite3.Connection, *, inventory: Inventory, shape: Shape, steps: Sequence[Step], on_dirty: OnDirty
 ) -> Plan:
     """Plan the migration of an open source of a known shape; reads the source's schema and counts its rows."""
-    tables = [s for step in steps for s in step.up if _creates_table(s)]
-    later = [s for step in steps for s in step.up if not _creates_table(s)]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as scratch:
+        left_out = {step.name: f"this SQLite has no {step.requires}" for step in steps if _lacks(scratch, step)}
+        run = [s for step in steps if step.name not in left_out for s in step.up]
+        tables, later = [s for s in run if _creates_table(s)], [s for s in run if not _creates_table(s)]
         _try_out(scratch, (*tables, *later), steps)
         pairs = pair_up(shape, inventory, read_inventory(scratch))
         extras = find_extras(inventory, shape, list(pairs.values()), scratch)
@@ -104,14 +106,14 @@ def make_plan(
         *(_quarantines(pairs, rows) if on_dirty == "quarantine" else ()),
         *_copies(pairs, extras, rows, on_dirty),
         *_marks(inventory, pairs, extras),
-        *(Statement("index", sql, _rows_of(sql, pairs, rows)) for sql in later),
+        *(Statement(_kind_of(sql), sql, _rows_of(sql, pairs, rows)) for sql in later),
         *(
             Statement("index", sql)
             for e in extras
             if e.carried and e.kind not in ("table", "column")
             for sql in e.statements
         ),
-        *(Statement("journal", journal.step_sql(link)) for link in links(steps)),
+        *(Statement("journal", journal.step_sql(link, left_out.get(link.name))) for link in links(steps)),
         Statement("finish", "PRAGMA main.analysis_limit = 1000"),
         Statement("finish", "ANALYZE main"),
         Statement("journal", journal.PHASE_SQL),
@@ -134,6 +136,15 @@ def _try_out(scratch: sqlite3.Connection, statements: Sequence[str], steps: Sequ
 
 def _creates_table(sql: str) -> bool:
     return sql.upper().startswith("CREATE TABLE")
+
+
+def _lacks(db: sqlite3.Connection, step: Step) -> bool:
+    """Whether SQLite lacks the module without which a step cannot be run."""
+    return bool(step.requires) and not has_module(db, step.requires)
+
+
+def _kind_of(sql: str) -> Kind:
+    return "index" if sql.upper().startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")) else "derive"
 
 
 def _opening(form: Format) -> list[Statement]:
@@ -192,7 +203,9 @@ def _marks(inventory: Inventory, pairs: Mapping[str, Pair], extras: Sequence[Ext
 
 
 def _rows_of(sql: str, pairs: Mapping[str, Pair], rows: Mapping[str, int]) -> int:
-    """The rows that an index is built over: those of the table that its statement names."""
-    words = sql.replace("(", " ").replace('"', "").split()
-    table = words[words.index("ON") + 1] if "ON" in words else ""
-    return rows[pairs[table].mapped.source] if table in pairs else 0
+    """The rows that an index is built over, or that totals are made from: those of the tables it names."""
+    if sql.upper().startswith("CREATE TRIGGER"):
+        return 0
+    words = sql.replace("(", " ").replace(",", " ").replace('"', "").split()
+    named = {after for word, after in pairwise(words) if word.upper() in ("ON", "FROM", "JOIN")}
+    return sum(rows[pairs[name].mapped.source] for name in named if name in pairs)

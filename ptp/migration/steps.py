@@ -7,7 +7,8 @@ A step file is named NNNN_name.sql and reads
     -- ptp:down
     DROP TABLE ...;
 
-Before `-- ptp:up` only comments and blank lines may stand. Both parts must hold at least one statement.
+Before `-- ptp:up` only comments, blank lines and options may stand. There is one option: `-- ptp:requires fts5` leaves
+the step out where SQLite lacks that module. Both parts must hold at least one statement.
 """
 
 from __future__ import annotations
@@ -23,16 +24,18 @@ from ptp.errors import StepRefused
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+")
 _DIRECTIVE = "-- ptp:"
+_REQUIRES = re.compile(r"-- ptp:requires ([a-z0-9_]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: its name, the statements of its two parts, and the SHA-256 of its text."""
+    """One step: its name, the statements of its two parts, the SHA-256 of its text, and a module that it requires."""
 
     name: str
     up: tuple[str, ...]
     down: tuple[str, ...]
     checksum: str
+    requires: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,14 @@ def parse_step(name: str, text: str) -> Step:
         raise StepRefused(f"{name}.sql: a step is named NNNN_name.sql, in lower case, as in 0003_add_streaks.sql.")
     parts: dict[str, list[str]] = {}
     current: list[str] | None = None
+    requires = ""
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         stripped = line.strip()
-        if stripped.startswith(_DIRECTIVE):
+        if option := _REQUIRES.fullmatch(stripped):
+            if requires or current is not None:
+                raise _mistake(name, number, line, "'-- ptp:requires' stands once, and before '-- ptp:up'")
+            requires = option[1]
+        elif stripped.startswith(_DIRECTIVE):
             current = _open_part(parts, name, line, number)
         elif current is not None:
             current.append(line)
@@ -65,13 +73,18 @@ def parse_step(name: str, text: str) -> Step:
     for word, body in (("up", up), ("down", down)):
         if not split_statements(body):
             raise StepRefused(f"{name}.sql: the part '-- ptp:{word}' holds no statement.")
-    return Step(name, tuple(split_statements(up)), tuple(split_statements(down)), checksum(text))
+    return Step(name, tuple(split_statements(up)), tuple(split_statements(down)), checksum(text), requires)
 
 
 def _open_part(parts: dict[str, list[str]], name: str, line: str, number: int) -> list[str]:
     word = line.strip().removeprefix(_DIRECTIVE)
     if word not in ("up", "down"):
-        raise _mistake(name, number, line, f"unknown directive '-- ptp:{word}'; it is '-- ptp:up' or '-- ptp:down'")
+        raise _mistake(
+            name,
+            number,
+            line,
+            f"unknown directive '-- ptp:{word}'; there are '-- ptp:up', '-- ptp:down', '-- ptp:requires MODULE'",
+        )
     if word in parts:
         raise _mistake(name, number, line, f"a second '-- ptp:{word}'")
     if word == "down" and "up" not in parts:

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, bindparam, func, literal_column, select
+from sqlalchemy import REAL, ColumnElement, Engine, bindparam, literal_column, select
 
+from ptp.queries import administration, generations
+from ptp.queries.administration import Action, Actor, AuditRecord, Entity
 from ptp.queries.arguments import DAY, LONGEST_PERIOD_DAYS, moment, page, require_known, whole
-from ptp.queries.tables import AI_GENERATIONS, QUESTIONS, number, ratio, rows_of
+from ptp.queries.generations import AiCost, NewGeneration
+from ptp.queries.tables import QUESTIONS, rows_of
+from ptp.schema.content import SUCCESS_RATE
 
 LEAST_ATTEMPTS = 10
 """A question has analytics with more attempts than this."""
 
 
-@dataclass(frozen=True, slots=True)
-class AiCost:
-    """What the calls of one model for one purpose cost, in dollars; `success_rate` from 0 to 1.
-
-    The mean is over the calls whose cost is known, the rate over those whose success is; None where there are none.
-    """
-
-    purpose: str
-    model: str
-    calls: int
-    cost_dollars: float
-    mean_cost_dollars: float | None
-    success_rate: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionStatistics:
+class QuestionStatistics(NamedTuple):
     """How a question does: `success_rate` from 0 to 1; `discrimination_index` as stored, it is not computed."""
 
     question_id: int
@@ -50,16 +39,55 @@ class AnalyticsQueries:
         """Keep the engine; nothing is read yet."""
         self._engine = engine
 
-    def ai_cost_summary(self, *, days: int = 30, now: int | None = None) -> tuple[AiCost, ...]:
-        """Cost, count, mean and success by purpose and model of the last `days` x 24 hours, dearest first.
+    def log_generation(self, generation: NewGeneration, *, now: int | None = None) -> int:
+        """Enter one call of an AI model in the log, and return the entry's id.
 
-        Raises UsageError unless `days` is from 1 to 3,660.
+        Raises UsageError for a bad count or cost, and for an unknown exam, objective or user.
         """
+        return generations.log_generation(self._engine, generation, now=moment(now))
+
+    def ai_cost_summary(self, *, days: int = 30, now: int | None = None) -> tuple[AiCost, ...]:
+        """Cost, count, mean and success by purpose and model of the last `days` days, dearest first.
+
+        Days are whole ones of UTC, up to and with today. Raises UsageError unless `days` is from 1 to 3,660.
+        """
+        period = whole("days", days, low=1, high=LONGEST_PERIOD_DAYS)
+        return generations.cost_summary(self._engine, until=moment(now), days=period)
+
+    def change(
+        self,
+        *,
+        entity: Entity,
+        action: Action,
+        entity_id: int | None = None,
+        values: Mapping[str, Any] | None = None,
+        actor: Actor,
+        now: int | None = None,
+    ) -> AuditRecord:
+        """Create, update or delete a question, exam or user, or update a user's subscription, with its audit entry.
+
+        Both are written in one transaction. Secrets are masked in the entry. A subscription is named by its user's id.
+        Raises UsageError for what is unknown, cannot be set, or breaks a rule of the database; then nothing is written.
+        """
+        return administration.change(
+            self._engine,
+            entity=entity,
+            action=action,
+            entity_id=entity_id,
+            values=values or {},
+            actor=actor,
+            now=moment(now),
+        )
+
+    def audit_trail(self, *, days: int = 30, limit: int = 100, now: int | None = None) -> tuple[AuditRecord, ...]:
+        """The newest entries of the audit log of the last `days` x 24 hours."""
         until = moment(now)
         since = until - DAY * whole("days", days, low=1, high=LONGEST_PERIOD_DAYS)
-        with self._engine.connect() as db:
-            rows = db.execute(_COSTS, {"since": since, "until": until}).all()
-        return rows_of(AiCost, rows)
+        return administration.trail(self._engine, since=since, until=until, limit=page(limit))
+
+    def change_history(self, *, entity: Entity, entity_id: int, limit: int = 100) -> tuple[AuditRecord, ...]:
+        """The newest entries of the audit log about one question, exam, user or subscription."""
+        return administration.history(self._engine, entity=entity, entity_id=entity_id, limit=page(limit))
 
     def question_analytics(self, *, exam_id: int, limit: int = 100) -> tuple[QuestionStatistics, ...]:
         """The questions of an exam with more than 10 attempts, hardest first: lowest success, then id.
@@ -73,25 +101,9 @@ class AnalyticsQueries:
         return rows_of(QuestionStatistics, rows)
 
 
-_LOG = AI_GENERATIONS.c
-_CENTS: ColumnElement[float] = literal_column("100.0")
-_DOLLARS = (func.coalesce(func.sum(_LOG.cost_cents), 0.0) / _CENTS).label("cost_dollars")
-_COSTS = (
-    select(
-        _LOG.purpose,
-        _LOG.model,
-        func.count().label("calls"),
-        _DOLLARS,
-        (func.avg(_LOG.cost_cents) / _CENTS).label("mean_cost_dollars"),
-        func.avg(number(_LOG.success)).label("success_rate"),
-    )
-    .where(_LOG.created_at > bindparam("since"), _LOG.created_at <= bindparam("until"))
-    .group_by(_LOG.purpose, _LOG.model)
-    .order_by(_DOLLARS.desc(), _LOG.purpose, _LOG.model)
-)
-
 _ASKED = QUESTIONS.c
-_SUCCESS = ratio(_ASKED.correct_attempts, _ASKED.total_attempts).label("success_rate")
+# In the words of the index: SQLAlchemy would divide by total_attempts + 0.0, which the index does not know.
+_SUCCESS: ColumnElement[float] = literal_column(SUCCESS_RATE, REAL).label("success_rate")
 _STATISTICS = (
     select(
         _ASKED.id,
@@ -104,8 +116,7 @@ _STATISTICS = (
         _ASKED.avg_time_seconds,
         _ASKED.discrimination_index,
     )
-    .where(_ASKED.exam_id == bindparam("exam_id"), _ASKED.total_attempts > LEAST_ATTEMPTS)
-    # A rate that is not known (no count of correct answers) is not the hardest.
-    .order_by(_SUCCESS.asc().nulls_last(), _ASKED.id)
+    .where(_ASKED.exam_id == bindparam("exam_id"), _ASKED.total_attempts > literal_column(str(LEAST_ATTEMPTS)))
+    .order_by(_SUCCESS, _ASKED.id)
     .limit(bindparam("limit"))
 )

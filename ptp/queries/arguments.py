@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, exists, select
 
 from ptp.conversions import LAST_SECOND
 from ptp.errors import UsageError
-from ptp.queries.tables import EXAMS, STUDY_SESSIONS, USERS
+from ptp.queries.tables import EXAMS, OBJECTIVES, STUDY_SESSIONS, USERS
 
 HOUR = 3_600
 DAY = 24 * HOUR
@@ -70,10 +70,20 @@ def day_text(name: str, value: str) -> str:
 
 
 def require_known(
-    db: Connection, *, exam_id: int | None = None, user_id: int | None = None, session_id: int | None = None
+    db: Connection,
+    *,
+    exam_id: int | None = None,
+    user_id: int | None = None,
+    session_id: int | None = None,
+    objective_id: int | None = None,
 ) -> None:
     """Raise UsageError naming the first of the given ids that stands for nothing in the database."""
-    asked = (("exam", EXAMS, exam_id), ("user", USERS, user_id), ("study session", STUDY_SESSIONS, session_id))
+    asked = (
+        ("exam", EXAMS, exam_id),
+        ("user", USERS, user_id),
+        ("study session", STUDY_SESSIONS, session_id),
+        ("objective", OBJECTIVES, objective_id),
+    )
     for name, table, key in asked:
         if key is not None and not _is_known(db, table, key):
             raise unknown(name, key)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, bindparam, func, select, true
+from sqlalchemy import Engine, bindparam, func, literal_column, select, text, true
 
 from ptp.queries.activity import answers_since, current_streak
 from ptp.queries.arguments import WEEK, moment, page, require_known
@@ -16,8 +15,7 @@ LEAST_SEEN = 50
 """A user stands on the leaderboard of an exam with more questions seen than this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """A user's progress in an exam with the exam's data; zeros, and None, where the user has not begun.
 
     Accuracies and scores are as stored, from 0 to 1; `objective_mastery` and the two after it are JSON text.
@@ -52,8 +50,7 @@ class Progress:
     current_streak: int
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """One line of a leaderboard; `weekly_activity` are answers in the exam in the last 7 x 24 hours."""
 
     rank: int
@@ -65,8 +62,7 @@ class Standing:
     weekly_activity: int
 
 
-@dataclass(frozen=True, slots=True)
-class RecentSession:
+class RecentSession(NamedTuple):
     """One study session of a user's recent activity; times in Unix seconds."""
 
     session_id: int
@@ -201,7 +197,8 @@ _PROGRESS = (
     .where(*_ARE_KNOWN)
 )
 
-_STANDS = (USER_PROGRESS.c.exam_id == _EXAM, USER_PROGRESS.c.total_questions_seen > LEAST_SEEN)
+# The least is a literal: SQLite matches a partial index only to literals.
+_STANDS = (USER_PROGRESS.c.exam_id == _EXAM, USER_PROGRESS.c.total_questions_seen > literal_column(str(LEAST_SEEN)))
 _BEST_FIRST = (
     USER_PROGRESS.c.readiness_score.desc(),
     USER_PROGRESS.c.overall_accuracy.desc(),
@@ -222,19 +219,47 @@ _LEADERBOARD = (
     .order_by(_BEST.c.readiness_score.desc(), _BEST.c.overall_accuracy.desc(), _BEST.c.user_id)
 )
 
-_RANKED = (
-    select(USER_PROGRESS.c.user_id, func.row_number().over(order_by=_BEST_FIRST).label("rank"))
-    .where(*_STANDS)
-    .subquery("ranked")
-)
-_RANK = select(_RANKED.c.rank).where(_RANKED.c.user_id == _USER)
+# Who is better: by the nodes of the tree (sql/0004_totals.sql), those in a better stretch of readiness; by the index,
+# those of the same stretch with more readiness, with as much and more accuracy, with as much of both and a lower id.
+_RANK = text("""
+    WITH own AS (
+        SELECT exam_id, user_id, readiness_score, overall_accuracy,
+               min(32767, CAST(max(coalesce(readiness_score, 0), 0) * 32768 AS INTEGER)) AS leaf
+        FROM user_progress
+        WHERE user_id = :user_id AND exam_id = :exam_id AND total_questions_seen > 50
+    )
+    SELECT 1 + (
+        SELECT coalesce(sum(better.users), 0)
+        FROM json_each('[0,3,6,9,12]') AS levels CROSS JOIN leaderboard_nodes AS better
+            ON better.exam_id = own.exam_id
+            AND better.node > (32768 + own.leaf) >> levels.value
+            AND better.node <= (32768 + own.leaf) >> levels.value | 7
+    ) + (
+        SELECT count(*) FROM user_progress AS better
+        WHERE better.exam_id = own.exam_id AND better.total_questions_seen > 50
+            AND better.readiness_score > coalesce(own.readiness_score, -9e999)
+            AND better.readiness_score < iif(own.leaf = 32767, 9e999, (own.leaf + 1) / 32768.0)
+    ) + (
+        SELECT count(*) FROM user_progress AS better
+        WHERE better.exam_id = own.exam_id AND better.total_questions_seen > 50
+            AND better.readiness_score IS own.readiness_score
+            AND better.overall_accuracy > coalesce(own.overall_accuracy, -9e999)
+    ) + (
+        SELECT count(*) FROM user_progress AS better
+        WHERE better.exam_id = own.exam_id AND better.total_questions_seen > 50
+            AND better.readiness_score IS own.readiness_score
+            AND better.overall_accuracy IS own.overall_accuracy
+            AND better.user_id < own.user_id
+    )
+    FROM own
+""")
 
 _RECENT = (
     select(
         STUDY_SESSIONS.c.id,
         STUDY_SESSIONS.c.exam_id,
         EXAMS.c.name,
-        *(STUDY_SESSIONS.c[n] for n in tuple(RecentSession.__dataclass_fields__)[3:]),
+        *(STUDY_SESSIONS.c[n] for n in RecentSession._fields[3:]),
     )
     .join_from(STUDY_SESSIONS, EXAMS, EXAMS.c.id == STUDY_SESSIONS.c.exam_id)
     .where(STUDY_SESSIONS.c.user_id == _USER)

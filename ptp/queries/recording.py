@@ -1,24 +1,25 @@
-"""How answers are written: the rows, and the statistics of their questions, in four statements however many there are.
+"""How answers are written: the rows, and the statistics of their questions, in two statements however many there are.
 
-The stored mean of a question's times is a whole number, and a mean that is updated from its own rounded value
-sticks: at 100 attempts an answer 40 s longer moves it by less than half a second, so it never moves. It is
-therefore taken anew from the answers at hand, as long as these account for every counted attempt. Where they do
-not (the source counted more than it kept, or a user was deleted with the answers), the stored mean stands for all
-attempts before, with the weight of their number; it is then exact for one recording, and may stick over many.
+The stored mean of a question's times is a whole number, and a mean that is updated from its own rounded value sticks:
+at 100 attempts an answer 40 s longer moves it by less than half a second, so it never moves. So the sum of the times
+stands beside it, and the mean is rounded from that. A source has no sum: the first recording takes the source's mean
+times its attempts, which is off by half a second an attempt at most, and the mean with it.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, select, text
 
 from ptp.engine import atomic
-from ptp.errors import UsageError
+from ptp.errors import CannotFinish, UsageError
 from ptp.queries.arguments import LARGEST_PAGE, count_of, unknown, whole
+from ptp.queries.tables import QUESTIONS, STUDY_SESSIONS, TEST_ATTEMPTS, USERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +38,7 @@ class NewAnswer:
     changed_answer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedAnswer:
+class RecordedAnswer(NamedTuple):
     """An answer as it was recorded: it is the user's `attempt_number`-th to the question, `answered_at` Unix seconds.
 
     `days_since_last_seen` are whole days since the one before, None for the first.
@@ -63,16 +63,12 @@ def record_answers(engine: Engine, answers: Sequence[NewAnswer], *, now: int) ->
         raise UsageError(f"A batch of {len(answers)} answers cannot be recorded: give 1 to {LARGEST_PAGE}.")
     for answer in answers:
         _check_values(answer)
-    rows = [{**asdict(answer), "answered_at": now} for answer in answers]
     with atomic(engine) as db:
-        _check_known(db, rows)
-        # Before the insert, so that the answers at hand are those that the stored statistics speak of.
-        db.execute(_COUNT, _totals(answers))
-        db.execute(_INSERT, rows)
-        written = db.execute(_WRITTEN, {"rows": len(rows)}).all()
-    return tuple(
-        RecordedAnswer(row.id, row.user_id, row.question_id, bool(row.is_correct), *row[4:]) for row in written
-    )
+        written = db.execute(_INSERT, {"answers": _as_json(answers), "at": now}).all()
+        if len(written) < len(answers):
+            raise _refusal(db, answers)
+        db.execute(_COUNT, {"totals": _totals(answers)})
+    return tuple(RecordedAnswer._make(row)._replace(is_correct=bool(row.is_correct)) for row in sorted(written))
 
 
 def _check_values(answer: NewAnswer) -> None:
@@ -86,74 +82,80 @@ def _check_values(answer: NewAnswer) -> None:
             raise UsageError(f"{name} is {getattr(answer, name)!r}: it must be True or False.")
 
 
-def _check_known(db: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    asked = [[row[name] for name in ("user_id", "question_id", "study_session_id", "test_attempt_id")] for row in rows]
-    known = db.execute(_KNOWN, {"answers": json.dumps(asked)}).all()
-    for found in known:
-        row = rows[found.place]
-        if found.user is None:
-            raise unknown("user", row["user_id"])
-        if found.question is None:
-            raise unknown("question", row["question_id"])
-        for name, key, owner in (
-            ("study session", row["study_session_id"], found.session_owner),
-            ("test attempt", row["test_attempt_id"], found.test_owner),
-        ):
-            if key is not None and owner != row["user_id"]:
-                raise UsageError(f"User {row['user_id']} has no {name} with id {key!r}.")
-
-
-def _totals(answers: Sequence[NewAnswer]) -> list[dict[str, int]]:
-    """What the batch adds to each question; one that is answered twice in it is updated once."""
-    found: dict[int, dict[str, int]] = {}
+def _as_json(answers: Sequence[NewAnswer]) -> str:
+    """The rows of the batch; `earlier` counts those before it in the batch by the same user to the same question."""
+    seen: Counter[tuple[int, int]] = Counter()
+    rows = []
     for answer in answers:
-        empty = {"question_id": answer.question_id, "attempts": 0, "correct": 0, "seconds": 0}
-        total = found.setdefault(answer.question_id, empty)
-        total["attempts"] += 1
-        total["correct"] += answer.is_correct
-        total["seconds"] += answer.time_spent_seconds
-    return list(found.values())
+        key = (answer.user_id, answer.question_id)
+        rows.append([getattr(answer, name) for name in _FIELDS] + [seen[key]])
+        seen[key] += 1
+    return json.dumps(rows)
 
 
-_KNOWN = text("""
-    SELECT asked.key AS place, users.id AS user, questions.id AS question,
-           study_sessions.user_id AS session_owner, test_attempts.user_id AS test_owner
-    FROM json_each(:answers) AS asked
-    LEFT JOIN users ON users.id = json_extract(asked.value, '$[0]')
-    LEFT JOIN questions ON questions.id = json_extract(asked.value, '$[1]')
-    LEFT JOIN study_sessions ON study_sessions.id = json_extract(asked.value, '$[2]')
-    LEFT JOIN test_attempts ON test_attempts.id = json_extract(asked.value, '$[3]')
+def _totals(answers: Sequence[NewAnswer]) -> str:
+    """What the batch adds to each question, as JSON rows of id, attempts, correct ones and seconds."""
+    found: dict[int, list[int]] = {}
+    for answer in answers:
+        total = found.setdefault(answer.question_id, [answer.question_id, 0, 0, 0])
+        total[1] += 1
+        total[2] += answer.is_correct
+        total[3] += answer.time_spent_seconds
+    return json.dumps(list(found.values()))
+
+
+def _refusal(db: Connection, answers: Sequence[NewAnswer]) -> UsageError:
+    """Why an answer of the batch was not written: the first id that stands for nothing, or belongs to another user."""
+    for answer in answers:
+        for name, table, key in (("user", USERS, answer.user_id), ("question", QUESTIONS, answer.question_id)):
+            if db.scalar(select(table.c.id).where(table.c.id == key)) is None:
+                return unknown(name, key)
+        for name, table, owned in (
+            ("study session", STUDY_SESSIONS, answer.study_session_id),
+            ("test attempt", TEST_ATTEMPTS, answer.test_attempt_id),
+        ):
+            owner = None if owned is None else db.scalar(select(table.c.user_id).where(table.c.id == owned))
+            if owned is not None and owner != answer.user_id:
+                return UsageError(f"User {answer.user_id} has no {name} with id {owned!r}.")
+    raise CannotFinish("The answers were not all written, and each of them could be: nothing was recorded.")
+
+
+_FIELDS = tuple(NewAnswer.__dataclass_fields__)
+_AT = {name: f"json_extract(given.value, '$[{place}]')" for place, name in enumerate((*_FIELDS, "earlier"))}
+
+# An answer whose user, question, session or test is not right is not written, and then missed.
+_INSERT = text(f"""
+    INSERT INTO user_answers ({", ".join(_FIELDS)}, attempt_number, days_since_last_seen, answered_at)
+    SELECT {", ".join(_AT[name] for name in _FIELDS)},
+           1 + {_AT["earlier"]} + (
+               SELECT count(*) FROM user_answers WHERE question_id = questions.id AND user_id = users.id),
+           iif({_AT["earlier"]}, 0, max(0, :at - (
+               SELECT max(answered_at) FROM user_answers WHERE question_id = questions.id AND user_id = users.id
+           )) / 86400),
+           :at
+    FROM json_each(:answers) AS given
+    CROSS JOIN users ON users.id = {_AT["user_id"]}
+    CROSS JOIN questions ON questions.id = {_AT["question_id"]}
+    LEFT JOIN study_sessions ON study_sessions.id = {_AT["study_session_id"]}
+    LEFT JOIN test_attempts ON test_attempts.id = {_AT["test_attempt_id"]}
+    WHERE ({_AT["study_session_id"]} IS NULL OR study_sessions.user_id = users.id)
+        AND ({_AT["test_attempt_id"]} IS NULL OR test_attempts.user_id = users.id)
+    RETURNING id, user_id, question_id, is_correct, attempt_number, days_since_last_seen, answered_at
 """)
 
-# `unseen` attempts are counted, but have no answer at hand.
 _COUNT = text("""
     UPDATE questions SET
-        total_attempts = coalesce(total_attempts, 0) + :attempts,
-        correct_attempts = coalesce(correct_attempts, 0) + :correct,
-        avg_time_seconds = CAST(round(
-            (CASE WHEN seen.unseen > 0 THEN coalesce(avg_time_seconds, 0) * (seen.timed + seen.unseen)
-                  ELSE seen.seconds END + :seconds) * 1.0 / (seen.timed + seen.unseen + :attempts)) AS INTEGER)
+        total_attempts = coalesce(total_attempts, 0) + added.attempts,
+        correct_attempts = coalesce(correct_attempts, 0) + added.correct,
+        total_time_seconds = added.total,
+        avg_time_seconds = CAST(round(added.total * 1.0 / (coalesce(total_attempts, 0) + added.attempts)) AS INTEGER)
     FROM (
-        SELECT max(0, coalesce(counted.total_attempts, 0) - count(given.id)) AS unseen,
-               count(given.time_spent_seconds) AS timed, coalesce(sum(given.time_spent_seconds), 0) AS seconds
-        FROM questions AS counted LEFT JOIN user_answers AS given ON given.question_id = counted.id
-        WHERE counted.id = :question_id
-    ) AS seen
-    WHERE questions.id = :question_id
-""")
-
-_INSERT = text("""
-    INSERT INTO user_answers (
-        user_id, question_id, study_session_id, test_attempt_id, selected_answer, is_correct, time_spent_seconds,
-        confidence_level, flagged, changed_answer, attempt_number, days_since_last_seen, answered_at)
-    SELECT :user_id, :question_id, :study_session_id, :test_attempt_id, :selected_answer, :is_correct,
-           :time_spent_seconds, :confidence_level, :flagged, :changed_answer,
-           1 + count(*), max(0, :answered_at - max(answered_at)) / 86400, :answered_at
-    FROM user_answers WHERE question_id = :question_id AND user_id = :user_id
-""")
-
-# Ids are never used again (AUTOINCREMENT) and this transaction is the only writer: its rows are the last ones.
-_WRITTEN = text("""
-    SELECT id, user_id, question_id, is_correct, attempt_number, days_since_last_seen, answered_at
-    FROM user_answers WHERE id > (SELECT max(id) FROM user_answers) - :rows ORDER BY id
+        SELECT asked.id, json_extract(given.value, '$[1]') AS attempts, json_extract(given.value, '$[2]') AS correct,
+               json_extract(given.value, '$[3]') + coalesce(
+                   asked.total_time_seconds, coalesce(asked.avg_time_seconds, 0) * coalesce(asked.total_attempts, 0)
+               ) AS total
+        FROM json_each(:totals) AS given
+        CROSS JOIN questions AS asked ON asked.id = json_extract(given.value, '$[0]')
+    ) AS added
+    WHERE questions.id = added.id
 """)

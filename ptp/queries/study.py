@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import heapq
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, NamedTuple, get_args
 
-from sqlalchemy import Engine, Row, Select, and_, bindparam, exists, func, literal_column, select, text
+from sqlalchemy import Engine, text
 
 from ptp.engine import atomic
 from ptp.errors import UsageError
-from ptp.queries import recording
-from ptp.queries.arguments import hours_ago, moment, page, unknown, whole
+from ptp.queries import recording, searching
+from ptp.queries.arguments import hours_ago, moment, page, require_known, unknown, whole
+from ptp.queries.drawing import Mode, Wanted, draw
 from ptp.queries.recording import NewAnswer, RecordedAnswer
-from ptp.queries.tables import EXAMS, QUESTIONS, USER_ANSWERS, USERS, is_eligible, ratio, rows_of
+from ptp.queries.searching import Search
+from ptp.queries.tables import rows_of
 
-Mode: TypeAlias = Literal["practice", "review", "speed_drill", "weak_areas", "custom"]
 MODES: tuple[str, ...] = get_args(Mode)
-_LAST = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class StudyQuestion:
+class StudyQuestion(NamedTuple):
     """A question as it is shown; `answers`, `tags` and `diagram_data` are JSON text, as stored."""
 
     id: int
@@ -46,8 +42,7 @@ class StudyQuestion:
     avg_time_seconds: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionProgress:
+class SessionProgress(NamedTuple):
     """How a session stands: `accuracy` and the scores by objective id from 0 to 1, None where nothing was answered.
 
     `mean_time_seconds` is over the answers that have a time.
@@ -86,29 +81,38 @@ class StudyQueries:
         """Up to `limit` active, approved questions of an exam, none answered by the user in the last hours.
 
         practice, review and custom draw uniformly and give them in random order; speed_drill takes the easiest,
-        easier first; weak_areas those with the worst success rate, worst first, never answered ones last. Between
-        equals chance decides. A `seed` makes the draw repeatable. Where fewer are eligible than asked for, all
-        are given. Raises UsageError for an unknown exam, user or mode, and for a bad limit, range or hours.
+        easier first, by chance between equals; weak_areas those with the worst success rate, worst first, then by id,
+        and after them never answered ones by chance. A `seed` makes the draw repeatable on the same database. Where
+        fewer are eligible than asked for, all are given. The work follows the limit, the number of objectives and
+        levels, and how many were left out as answered, not the exam: one statement for the cells, one for the
+        questions, and one more each time that four times as many had to be drawn.
+        Raises UsageError for an unknown exam, user or mode, and for a bad limit, range or hours.
         """
         _check_filters(mode, objectives, min_difficulty, max_difficulty)
-        values = {
-            "exam_id": exam_id,
-            "user_id": user_id,
-            "since": hours_ago("exclude_answered_hours", exclude_answered_hours, now=moment(now)),
-            "objectives": None if objectives is None else json.dumps(list(objectives)),
-            "min_difficulty": min_difficulty,
-            "max_difficulty": max_difficulty,
-        }
-        given = frozenset(name for name, value in values.items() if value is not None)
-        size = page(limit)
+        wanted = Wanted(
+            exam_id=exam_id,
+            user_id=user_id,
+            limit=page(limit),
+            since=hours_ago("exclude_answered_hours", exclude_answered_hours, now=moment(now)),
+            objectives=None if objectives is None else tuple(objectives),
+            min_difficulty=min_difficulty,
+            max_difficulty=max_difficulty,
+        )
         with self._engine.connect() as db:
-            found = db.execute(_candidates(mode, given), {k: values[k] for k in given}).one()
-            if not (found.exam and found.user):
-                raise unknown(*(("user", user_id) if found.exam else ("exam", exam_id)))
-            drawn = _draw(found, limit=size, chance=random.Random(seed))
-            rows = db.execute(_BY_ID, {"ids": json.dumps(drawn)}).all()
-        by_id = {row.id: StudyQuestion(*row) for row in rows}
-        return tuple(by_id[key] for key in drawn)
+            rows = draw(db, wanted, mode=mode, columns=_SHOWN, chance=random.Random(seed))
+            if rows is None:
+                require_known(db, exam_id=exam_id, user_id=user_id)
+        return tuple(map(StudyQuestion._make, rows or ()))
+
+    def search_questions(self, words: str, *, exam_id: int | None = None, limit: int = 20) -> Search:
+        """Questions whose text, explanation and reference hold all the words between them, the best of the newest.
+
+        Only what may be studied is found, in one exam or in all. Case and accents do not count; a word that ends in
+        `*` stands for all that begin so. Of the newest 500 that match, the best by bm25 are given. Where the database
+        has no full-text index the questions are read one by one, and `Search.by` says "scan".
+        Raises UsageError for words of which none can be looked for, an unknown exam and a bad limit.
+        """
+        return searching.search(self._engine, words, exam_id=exam_id, limit=page(limit))
 
     def record_answer(self, answer: NewAnswer, *, now: int | None = None) -> RecordedAnswer:
         """Record one answer and the statistics of its question, in one transaction.
@@ -153,63 +157,7 @@ def _check_filters(mode: str, objectives: Sequence[int] | None, low: int | None,
         raise UsageError(f"min_difficulty {low} is over max_difficulty {high}.")
 
 
-@cache
-def _candidates(mode: str, given: frozenset[str]) -> Select[Any]:
-    """The ids of all eligible questions as one JSON array, beside them what ranks them, and whether the ids are known.
-
-    One row of JSON costs a fifth of as many rows of SQLAlchemy. An aggregate gives a row even for an unknown exam.
-    """
-    questions = QUESTIONS.c
-    recent = select(USER_ANSWERS.c.question_id).where(
-        USER_ANSWERS.c.user_id == bindparam("user_id"), USER_ANSWERS.c.answered_at > bindparam("since")
-    )
-    conditions = [questions.exam_id == bindparam("exam_id"), is_eligible(), questions.id.not_in(recent)]
-    if "objectives" in given:
-        chosen = func.json_each(bindparam("objectives")).table_valued("value")
-        conditions.append(questions.objective_id.in_(select(chosen.c.value)))
-    else:
-        # True of every row. It makes the planner start from the partial index of what is eligible, which holds all
-        # that is needed here; without it, it takes the index on exam_id and reads every row: 10 ms instead of 1.
-        conditions.append(questions.objective_id >= literal_column(str(-(2**63))))
-    if "min_difficulty" in given:
-        conditions.append(questions.difficulty >= bindparam("min_difficulty"))
-    if "max_difficulty" in given:
-        conditions.append(questions.difficulty <= bindparam("max_difficulty"))
-    columns = [
-        exists().where(EXAMS.c.id == bindparam("exam_id")).label("exam"),
-        exists().where(USERS.c.id == bindparam("user_id")).label("user"),
-        func.json_group_array(questions.id).label("ids"),
-    ]
-    if mode == "speed_drill":
-        columns.append(func.json_group_array(questions.difficulty).label("ranks"))
-    elif mode == "weak_areas":
-        success = ratio(questions.correct_attempts, questions.total_attempts)
-        columns.append(func.json_group_array(success).label("ranks"))
-    return select(*columns).select_from(QUESTIONS).where(and_(*conditions))
-
-
-def _draw(found: Row[Any], *, limit: int, chance: random.Random) -> list[int]:
-    """The ids drawn, in order. They are sorted first: the same seed draws the same ones whatever the plan was."""
-    ids: list[int] = json.loads(found.ids)
-    if len(found) == len(("exam", "user", "ids")):
-        return chance.sample(sorted(ids), min(limit, len(ids)))
-    ranked = sorted(zip(ids, _ranks(found.ranks), strict=True))
-    # Only what is better than the last place, and as many of its equals as there are places left.
-    edge = max(heapq.nsmallest(limit, (rank for _, rank in ranked)), default=_LAST)
-    better = [pair for pair in ranked if pair[1] < edge]
-    equal = [pair for pair in ranked if pair[1] == edge]
-    drawn = better + chance.sample(equal, min(limit - len(better), len(equal)))
-    chance.shuffle(drawn)
-    return [key for key, _ in sorted(drawn, key=lambda pair: pair[1])]
-
-
-def _ranks(written: str) -> list[float]:
-    return [_LAST if rank is None else rank for rank in json.loads(written)]
-
-
-_SHOWN = tuple(QUESTIONS.c[name] for name in StudyQuestion.__dataclass_fields__)
-_DRAWN = func.json_each(bindparam("ids")).table_valued("value")
-_BY_ID = select(*_SHOWN).where(QUESTIONS.c.id.in_(select(_DRAWN.c.value)))
+_SHOWN = ", ".join(f"question.{name}" for name in StudyQuestion._fields)
 
 # printf: SQLite's JSON writes 15 digits of a REAL, which are not enough to get the same number back.
 # last_activity follows the answers and never goes back.

@@ -9,12 +9,15 @@ from sqlalchemy import REAL, ColumnElement, Integer, Table, and_, literal_column
 
 from ptp.schema import (
     AiGeneration,
+    AuditEntry,
     Base,
     EngagementOpportunity,
     Exam,
     GrowthMetric,
+    Objective,
     Question,
     StudySession,
+    TestAttempt,
     Tweet,
     TwitterAccount,
     User,
@@ -30,9 +33,11 @@ def _table(model: type[Base]) -> Table:
 
 
 EXAMS = _table(Exam)
+OBJECTIVES = _table(Objective)
 QUESTIONS = _table(Question)
 USERS = _table(User)
 STUDY_SESSIONS = _table(StudySession)
+TEST_ATTEMPTS = _table(TestAttempt)
 USER_ANSWERS = _table(UserAnswer)
 USER_PROGRESS = _table(UserProgress)
 TWITTER_ACCOUNTS = _table(TwitterAccount)
@@ -40,6 +45,7 @@ TWEETS = _table(Tweet)
 OPPORTUNITIES = _table(EngagementOpportunity)
 GROWTH_METRICS = _table(GrowthMetric)
 AI_GENERATIONS = _table(AiGeneration)
+AUDIT_LOG = _table(AuditEntry)
 
 
 def number(flag: ColumnElement[Any]) -> ColumnElement[int]:

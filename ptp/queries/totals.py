@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, bindparam, case, func, literal
 from sqlalchemy.dialects.sqlite import insert
@@ -25,8 +25,7 @@ class Added:
     study_minutes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """A user's totals in an exam after an update; `overall_accuracy` is None while nothing was seen."""
 
     user_id: int
@@ -105,7 +104,7 @@ def _add_totals() -> Any:
             "last_study_date": func.max(new.last_study_date, last_day),
             "updated_at": new.updated_at,
         },
-    ).returning(*(old[name] for name in Totals.__dataclass_fields__))
+    ).returning(*(old[name] for name in Totals._fields))
 
 
 _ADD = _add_totals()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Engine, bindparam, func, literal_column, select, text
+from sqlalchemy import Engine, bindparam, literal_column, select, text
 from sqlalchemy.dialects.sqlite import insert
 
 from ptp.engine import atomic
@@ -17,13 +17,10 @@ from ptp.queries.tables import GROWTH_METRICS, OPPORTUNITIES, TWEETS, TWITTER_AC
 TARGET_NET_FOLLOWERS = (500, 1_000)
 """What is wanted of a month, both included."""
 
-ROLLING_DAYS = 7
-
 AgainstTarget: TypeAlias = Literal["below", "within", "above"]
 
 
-@dataclass(frozen=True, slots=True)
-class Opportunity:
+class Opportunity(NamedTuple):
     """A pending opportunity with its tweet and account; times in Unix seconds."""
 
     id: str
@@ -57,8 +54,7 @@ class DailyMetrics:
     ai_costs: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GrowthDay:
+class GrowthDay(NamedTuple):
     """One day's growth; the means are over the last 7 days up to and with it, of the days that are there.
 
     Costs are dollars; `cost_per_follower` is None where nobody came.
@@ -78,8 +74,7 @@ class GrowthDay:
     mean_ai_costs: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class GrowthMonth:
+class GrowthMonth(NamedTuple):
     """Followers won less followers lost in a month (YYYY-MM), over `days` days that are there, beside the target."""
 
     month: str
@@ -122,8 +117,7 @@ class TwitterQueries:
         """
         last = day_of(moment(now))
         first = _back(last, whole("days", days, low=1, high=LONGEST_PERIOD_DAYS) - 1)
-        # A mean of the first day looks at days before the period.
-        values = {"from": _back(first, ROLLING_DAYS - 1), "first": first, "last": last}
+        values = {"first": first, "last": last}
         with self._engine.connect() as db:
             rows = db.execute(_GROWTH, {name: day.isoformat() for name, day in values.items()}).all()
         return rows_of(GrowthDay, rows)
@@ -181,30 +175,31 @@ def _record() -> Any:
     return statement.on_conflict_do_update(index_elements=["date"], set_=replaced)
 
 
-# RANGE over the day's number, not ROWS: where days are missing, 7 rows are more than 7 days.
+# By days, not by rows: where days are missing, 7 rows are more than 7 days. Both sides go by the index on the date,
+# and the groups come in its order, so that nothing is sorted.
 _GROWTH = text("""
-    SELECT * FROM (
-        SELECT date, followers_count, new_followers, lost_followers, impressions, engagement_rate, ai_costs,
-               ai_costs * 1.0 / new_followers AS cost_per_follower,
-               avg(new_followers) OVER week, avg(impressions) OVER week,
-               avg(engagement_rate) OVER week, avg(ai_costs) OVER week
-        FROM growth_metrics WHERE date BETWEEN :from AND :last
-        WINDOW week AS (ORDER BY julianday(date) RANGE BETWEEN 6 PRECEDING AND CURRENT ROW)
-    )
-    WHERE date >= :first ORDER BY date
+    SELECT own.date, own.followers_count, own.new_followers, own.lost_followers, own.impressions,
+           own.engagement_rate, own.ai_costs, own.ai_costs * 1.0 / own.new_followers AS cost_per_follower,
+           avg(week.new_followers), avg(week.impressions), avg(week.engagement_rate), avg(week.ai_costs)
+    FROM growth_metrics AS own
+    CROSS JOIN growth_metrics AS week ON week.date BETWEEN date(own.date, '-6 days') AND own.date
+    WHERE own.date BETWEEN :first AND :last
+    GROUP BY own.date ORDER BY own.date
 """)
 
-
-def _months() -> Any:
-    metrics = GROWTH_METRICS.c
-    month = func.substr(metrics.date, 1, 7).label("month")
-    net = func.coalesce(metrics.new_followers, 0) - func.coalesce(metrics.lost_followers, 0)
-    return (
-        select(month, func.count().label("days"), func.sum(net).label("net_followers"))
-        .where(metrics.date.between(bindparam("first"), bindparam("last")))
-        .group_by(month)
-        .order_by(month)
+# Each month is a range of days.
+_MONTHS = text("""
+    WITH RECURSIVE months (month) AS (
+        SELECT :first
+        UNION ALL
+        SELECT date(month, '+1 month') FROM months WHERE date(month, '+1 month') <= :last
     )
+    SELECT substr(months.month, 1, 7) AS month,
+           (SELECT count(*) FROM growth_metrics
+            WHERE date BETWEEN months.month AND min(date(months.month, '+1 month', '-1 day'), :last)) AS days,
+           (SELECT sum(coalesce(new_followers, 0) - coalesce(lost_followers, 0)) FROM growth_metrics
+            WHERE date BETWEEN months.month AND min(date(months.month, '+1 month', '-1 day'), :last)) AS net
+    FROM months WHERE days > 0
+""")
 
-
-_RECORD, _MONTHS = _record(), _months()
+_RECORD = _record()

@@ -43,10 +43,11 @@ def column(
     rule: Rule | None = None,
     personal: bool = False,
     primary_key: bool = False,
+    head_only: bool = False,
 ) -> MappedColumn[Any]:
     """A column of `kind`. `required` is NOT NULL; `default` is a constant, or NOW for the current Unix second.
 
-    `name` is the column's name where it cannot be the attribute's.
+    `name` is the column's name where it cannot be the attribute's. A column that is `head_only` has no source.
     """
     types: dict[Kind, Any] = {"integer": Integer, "time": Integer, "boolean": Flag, "real": REAL}
     return mapped_column(
@@ -57,7 +58,8 @@ def column(
         nullable=not (required or primary_key),
         server_default=text(_literal(default)) if isinstance(default, int | float | str) else default,
         info={
-            "conversion": Conversion(kind=kind, nullable=not (required or primary_key), rule=rule, personal=personal)
+            "conversion": Conversion(kind=kind, nullable=not (required or primary_key), rule=rule, personal=personal),
+            "head_only": head_only,
         },
     )
 
@@ -104,7 +106,7 @@ def _literal(value: float | str) -> str:
 def index(name: str, *columns: str, serves: str, unique: bool = False, where: str | None = None) -> Index:
     """An index with its reason: `serves` names the query, foreign key or rule that it is there for.
 
-    A column may be written `name DESC`.
+    A column may be written `name DESC`, and be an expression.
     """
     parts: list[Any] = [c if c.isidentifier() else text(c) for c in columns]
     return Index(name, *parts, unique=unique, sqlite_where=text(where) if where else None, info={"serves": serves})

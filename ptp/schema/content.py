@@ -8,6 +8,9 @@ from sqlalchemy.orm import Mapped
 from ptp.conversions import Choice, Span
 from ptp.schema.columns import NOW, Base, column, index, key, strict
 
+SUCCESS_RATE = "correct_attempts * 1.0 / total_attempts"
+"""The success rate of a question as SQL; NULL where nothing was attempted. Indexes know it by these very words."""
+
 
 class Exam(Base):
     """An IT certification exam."""
@@ -42,12 +45,7 @@ class Objective(Base):
 
     __tablename__ = "objectives"
     __table_args__ = strict(
-        index(
-            "idx_objectives_exam",
-            "exam_id",
-            "is_active",
-            serves="foreign key exam_id; an exam's active objectives",
-        ),
+        index("idx_objectives_exam", "exam_id", serves="foreign key exam_id"),
         index(
             "idx_objectives_parent",
             "parent_id",
@@ -70,23 +68,21 @@ class Objective(Base):
 
 
 class Question(Base):
-    """An exam question with its statistics."""
+    """An exam question with its statistics.
+
+    `total_time_seconds` is what `avg_time_seconds` is the rounded mean of, so that a mean can be kept exactly: it is
+    NULL, and the mean times the attempts, until ptp has recorded an answer. No source has it.
+    """
 
     __tablename__ = "questions"
     __table_args__ = strict(
+        index("idx_questions_exam", "exam_id", serves="foreign key exam_id; search without FTS5"),
         index(
-            "idx_questions_eligible",
+            "idx_questions_hardest",
             "exam_id",
-            "objective_id",
-            "difficulty",
-            serves="study questions: what may be drawn",
-            where="is_active = 1 AND review_status = 'approved'",
-        ),
-        index(
-            "idx_questions_exam",
-            "exam_id",
-            "total_attempts",
-            serves="foreign key exam_id; question analytics",
+            SUCCESS_RATE,
+            serves="question analytics, hardest first",
+            where="total_attempts > 10",
         ),
         index("idx_questions_objective", "objective_id", serves="foreign key objective_id"),
         index(
@@ -94,6 +90,15 @@ class Question(Base):
             "reviewed_by",
             serves="foreign key reviewed_by",
             where="reviewed_by IS NOT NULL",
+        ),
+        index(
+            "idx_questions_weak",
+            "exam_id",
+            "objective_id",
+            "difficulty",
+            SUCCESS_RATE,
+            serves="study questions of weak_areas: each cell by success",
+            where=f"is_active = 1 AND review_status = 'approved' AND {SUCCESS_RATE} IS NOT NULL",
         ),
     )
 
@@ -131,3 +136,4 @@ class Question(Base):
     is_beta: Mapped[bool | None] = column("boolean", default=False)
     created_at: Mapped[int | None] = column("time", default=NOW)
     updated_at: Mapped[int | None] = column("time", default=NOW)
+    total_time_seconds: Mapped[int | None] = column("integer", head_only=True)

@@ -13,7 +13,11 @@ class AiGeneration(Base):
 
     __tablename__ = "ai_generation_log"
     __table_args__ = strict(
-        index("idx_ai_log_created", "created_at", serves="AI cost summary of a period"),
+        index(
+            "idx_ai_log_created",
+            "created_at",
+            serves="rule: a trigger counts a day's calls anew when one of them is changed or removed",
+        ),
         index("idx_ai_log_user", "user_id", serves="foreign key user_id", where="user_id IS NOT NULL"),
         index("idx_ai_log_exam", "exam_id", serves="foreign key exam_id", where="exam_id IS NOT NULL"),
         index(
@@ -51,8 +55,8 @@ class AuditEntry(Base):
 
     __tablename__ = "audit_log"
     __table_args__ = strict(
-        index("idx_audit_created", "created_at", serves="audit trail of a period"),
-        index("idx_audit_entity", "entity_type", "entity_id", serves="history of one thing"),
+        index("idx_audit_created", "created_at", serves="audit trail, newest first"),
+        index("idx_audit_entity", "entity_type", "entity_id", serves="history of one exam, question or user"),
         index("idx_audit_user", "user_id", serves="foreign key user_id", where="user_id IS NOT NULL"),
     )
 

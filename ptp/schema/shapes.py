@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 from ptp.conversions import ColumnMap, Conversion, Shape, TableMap
 from ptp.engine import read_inventory
@@ -37,9 +38,10 @@ def _read_shape(name: str) -> Shape:
 def _map_table(name: str) -> TableMap:
     """Head keeps the names of tables and columns; what changes is what the values are."""
     table = Base.metadata.tables[name]
-    columns = tuple(ColumnMap(c.name, c.name, _conversion(c.info)) for c in table.columns)
+    columns = tuple(ColumnMap(c.name, c.name, _conversion(c.info)) for c in table.columns if not c.info["head_only"])
     return TableMap(name, name, tuple(c.name for c in table.primary_key.columns), columns)
 
 
-def _conversion(info: dict[str, Conversion]) -> Conversion:
-    return info["conversion"]
+def _conversion(info: dict[str, Any]) -> Conversion:
+    found: Conversion = info["conversion"]
+    return found

@@ -19,13 +19,13 @@ class User(Base):
             "idx_users_provider",
             "provider",
             "provider_id",
-            serves="sign-in by provider",
+            serves="rule: an identity of a provider is found at sign-in, which is not among ptp's queries",
             where="provider_id IS NOT NULL",
         ),
         index(
             "idx_users_stripe",
             "stripe_customer_id",
-            serves="payment events by customer",
+            serves="rule: a payment event finds its customer, which is not among ptp's queries",
             where="stripe_customer_id IS NOT NULL",
         ),
     )
@@ -61,15 +61,8 @@ class StudySession(Base):
 
     __tablename__ = "study_sessions"
     __table_args__ = strict(
-        index(
-            "idx_sessions_user_exam",
-            "user_id",
-            "exam_id",
-            "status",
-            serves="foreign key user_id; a user's open sessions",
-        ),
         index("idx_sessions_exam", "exam_id", serves="foreign key exam_id"),
-        index("idx_sessions_activity", "user_id", "last_activity DESC", serves="recent activity"),
+        index("idx_sessions_activity", "user_id", "last_activity", serves="foreign key user_id; recent activity"),
     )
 
     id: Mapped[int] = key()
@@ -105,13 +98,7 @@ class TestAttempt(Base):
 
     __tablename__ = "test_attempts"
     __table_args__ = strict(
-        index(
-            "idx_attempts_user_exam",
-            "user_id",
-            "exam_id",
-            "status",
-            serves="foreign key user_id; a user's attempts",
-        ),
+        index("idx_attempts_user", "user_id", serves="foreign key user_id"),
         index("idx_attempts_exam", "exam_id", serves="foreign key exam_id"),
     )
 
@@ -150,7 +137,13 @@ class UserAnswer(Base):
             "answered_at",
             serves="foreign key user_id; recently answered, weekly activity, streak",
         ),
-        index("idx_answers_question", "question_id", serves="foreign key question_id; statistics of a question"),
+        index(
+            "idx_answers_question",
+            "question_id",
+            "user_id",
+            "answered_at",
+            serves="foreign key question_id; whether a user answered a question lately, and how often",
+        ),
         index(
             "idx_answers_session",
             "study_session_id",
@@ -193,8 +186,10 @@ class UserProgress(Base):
             "readiness_score DESC",
             "overall_accuracy DESC",
             "user_id",
-            serves="foreign key exam_id; leaderboard",
+            serves="leaderboard, rank",
+            where="total_questions_seen > 50",
         ),
+        index("idx_progress_exam", "exam_id", serves="foreign key exam_id"),
     )
 
     id: Mapped[int] = key()

@@ -38,12 +38,7 @@ class Tweet(Base):
 
     __tablename__ = "tweets"
     __table_args__ = strict(
-        index(
-            "idx_tweets_account",
-            "account_id",
-            "created_at",
-            serves="foreign key account_id; an account's tweets in time",
-        ),
+        index("idx_tweets_account", "account_id", serves="foreign key account_id"),
         autoincrement=False,
     )
 
@@ -64,9 +59,10 @@ class EngagementOpportunity(Base):
     __table_args__ = strict(
         index(
             "idx_opportunities_pending",
-            "status",
             "relevance_score DESC",
+            "id",
             serves="pending opportunities by relevance",
+            where="status = 'pending'",
         ),
         index("idx_opportunities_tweet", "tweet_id", serves="foreign key tweet_id"),
         index("idx_opportunities_account", "account_id", serves="foreign key account_id"),

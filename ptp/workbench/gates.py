@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ptp.workbench.verifying import CARRIED, HEAD_TABLES
+from ptp.schema.rules import DERIVED
+from ptp.workbench.verifying import CARRIED, HEAD_TABLES, SEARCH
 from ptp.workload.limits import REQUIRED, Profile
 
 MIGRATION = ("migrate.conversions", "migrate.backup", "migrate.source-unchanged", "migrate.plan")
@@ -16,6 +17,8 @@ VERIFICATION = (
     "verify.schema",
     "verify.marks",
     "verify.journal",
+    *(rule.id for rule in DERIVED),
+    SEARCH,
 )
 
 

@@ -20,18 +20,21 @@ from ptp.migration.steps import load_steps
 from ptp.resources import folder
 from ptp.results import Finding
 from ptp.schema import Base
-from ptp.schema.ddl import model_statements
+from ptp.schema.ddl import derived_statements, model_statements
+from ptp.schema.rules import DERIVED, SEARCH_STEP, SEARCH_TABLE
 from ptp.schema.shapes import known_shapes
 from ptp.verification.content import Pairing, Tally, carried_pairing, compare_table, mapped_pairing
 from ptp.verification.drift import check_marks, check_schema
 from ptp.verification.integrity import check_pages, check_references
 from ptp.verification.kept import Kept
+from ptp.verification.rules import check_full_text, check_rules
 from ptp.workbench.progress import Progress, part, quiet
 
 NAME = "02_verify"
 TITLE = "Verification"
 HEAD_TABLES = tuple(t.name for t in Base.metadata.sorted_tables)
 CARRIED = "verify.content.carried"
+SEARCH = "verify.derived.search"
 
 
 def verify(source: Path, target: Path, *, progress: Progress = quiet) -> Stage:
@@ -51,8 +54,10 @@ def verify(source: Path, target: Path, *, progress: Progress = quiet) -> Stage:
         results = [*_content(sides, tallies), _rows(tallies), _values(sides, tallies)]
         progress(0.7, "checking pages")
         results.append(check_pages(new, carried=sides.pairings.keys() - set(HEAD_TABLES)))
-        progress(0.9, "checking references")
+        progress(0.85, "checking references")
         results += [check_references(new, old), *_structure(sides)]
+        progress(0.9, "counting anew what is derived")
+        results += [*check_rules(new, DERIVED), _search(new)]
         progress(1.0, "verified")
     tables = {"Tables": [_row(sides.pairings[n], t) for n, t in tallies.items()]}
     return Stage(NAME, TITLE, time.perf_counter() - started, tuple(results), tables)
@@ -195,7 +200,9 @@ def _values(sides: _Sides, tallies: Mapping[str, Tally]) -> Finding:
 
 def _structure(sides: _Sides) -> Iterator[Finding]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as scratch:
-        for sql in model_statements():
+        left_out = journal.steps_left_out(sides.new)
+        steps = [step for step in load_steps(folder("sql")) if step.name not in left_out]
+        for sql in (*model_statements(), *derived_statements(steps)):
             scratch.execute(sql)
         for extra in sides.plan.extras:
             for sql in extra.statements if extra.carried else ():
@@ -212,6 +219,11 @@ def _structure(sides: _Sides) -> Iterator[Finding]:
         where=(why,) if why else (),
         evidence="SHA-256 chain",
     )
+
+
+def _search(target: sqlite3.Connection) -> Finding:
+    left_out = journal.steps_left_out(target).get(SEARCH_STEP, "")
+    return check_full_text(target, SEARCH_TABLE, name=SEARCH, left_out=left_out)
 
 
 def _row(pairing: Pairing, tally: Tally) -> dict[str, object]:

@@ -1,26 +1,29 @@
-"""The queries as benchmark cases, with arguments as the application would give them.
-
-Everything is drawn from the database by a seeded generator before the clock starts. Users come as they are active:
-an argument is taken from a random answer, so who answers ten times as much is asked for ten times as often, and
-user, exam and question of a call belong together; a session is left out where the data gives it to another user. The
-present is the newest answer's time, so that "in the last 24 hours" means what it meant then.
-"""
+"""The queries as benchmark cases, with arguments as the application would give them (`ptp.workload.draws`)."""
 
 from __future__ import annotations
 
-import json
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import cycle
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from ptp.benchmark import Case
-from ptp.queries import AnalyticsQueries, DailyMetrics, NewAnswer, ProgressQueries, StudyQueries, TwitterQueries
+from ptp.benchmark.latency import nothing_wrong
+from ptp.queries import (
+    Actor,
+    AnalyticsQueries,
+    DailyMetrics,
+    NewAnswer,
+    NewGeneration,
+    ProgressQueries,
+    StudyQueries,
+    TwitterQueries,
+)
 from ptp.queries.arguments import day_of
+from ptp.workload.draws import Drawn, draw, empty, newest
 from ptp.workload.limits import LIMITS_MS, Profile
 
 SAMPLES: dict[Profile, int] = {"quick": 300, "full": 2_000}
@@ -28,25 +31,28 @@ WARM_UP: dict[Profile, int] = {"quick": 30, "full": 200}
 BATCH = 50
 
 _NO_ANSWERS = "The database holds no answers to draw arguments from."
+_NO_ENTRIES = "The audit log holds no entry of a question, exam, user or subscription."
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """What belongs together in one random answer; `objectives` are those of its exam."""
+class Query:
+    """One query of the application as it is called: `run` with each of `draws` in turn.
 
-    user_id: int
-    exam_id: int
-    question_id: int
-    session_id: int | None
-    objectives: tuple[int, ...]
-    number: int
+    `what` names it in a sentence; `check` says what is wrong with what `run` returned, None when nothing is.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    now: int
+    name: str
+    what: str
+    run: Callable[[Drawn], object]
     draws: tuple[Drawn, ...]
-    profile: Profile
+    check: Callable[[Any], str | None] = nothing_wrong
+    writes: bool = False
+    absent: str | None = None
+
+    @property
+    def not_applicable(self) -> str | None:
+        """The reason for which it cannot be called here, None when it can."""
+        return self.absent or (None if self.draws else _NO_ANSWERS)
 
 
 def benchmark_cases(engine: Engine, *, profile: Profile, seed: int) -> tuple[Case, ...]:
@@ -55,60 +61,98 @@ def benchmark_cases(engine: Engine, *, profile: Profile, seed: int) -> tuple[Cas
     Some cases write: hand in an engine on a copy that may be thrown away. A case whose tables are empty is not
     applicable, with the reason.
     """
-    found = _draw(engine, count=SAMPLES[profile] + WARM_UP[profile], seed=seed)
-    plan = _Plan(now=_newest(engine), draws=found, profile=profile)
-    cases = (*_study(engine, plan), *_progress(engine, plan), *_operations(engine, plan))
-    by_name = {case.name: case for case in cases}
+    queries = workload(engine, count=SAMPLES[profile] + WARM_UP[profile], seed=seed)
+    return tuple(_case(query, profile=profile) for query in queries)
+
+
+def workload(engine: Engine, *, count: int, seed: int) -> tuple[Query, ...]:
+    """Every query, in the order of LIMITS_MS, with `count` draws."""
+    draws, now = draw(engine, count=count, seed=seed), newest(engine)
+    parts = (_study(engine, draws, now), _progress(engine, draws, now))
+    parts += (_twitter(engine, draws, now), _analytics(engine, draws, now))
+    by_name = {query.name: query for part in parts for query in part}
     return tuple(by_name[name] for name in LIMITS_MS)
 
 
-def _study(engine: Engine, plan: _Plan) -> list[Case]:
-    queries, now = StudyQueries(engine), plan.now
+def _case(query: Query, *, profile: Profile) -> Case:
+    limit, draws = LIMITS_MS[query.name], cycle(query.draws)
+    return Case(
+        name=query.name,
+        claim=f"p95 of {query.what} is under {limit:g} ms",
+        limit_ms=limit,
+        call=lambda: query.run(next(draws)),
+        warmup=WARM_UP[profile],
+        n=SAMPLES[profile],
+        not_applicable=query.not_applicable,
+        check=query.check,
+    )
 
-    def draw(mode: Any = "practice") -> Callable[[Drawn], object]:
+
+def _study(engine: Engine, draws: tuple[Drawn, ...], now: int) -> list[Query]:
+    queries = StudyQueries(engine)
+
+    def page(mode: Any = "practice") -> Callable[[Drawn], object]:
         return lambda d: queries.study_questions(
             exam_id=d.exam_id, user_id=d.user_id, mode=mode, seed=d.number, now=now
         )
 
-    def draw_filtered(d: Drawn) -> object:
-        return queries.study_questions(
-            exam_id=d.exam_id,
-            user_id=d.user_id,
-            objectives=d.objectives[:2] or None,
-            min_difficulty=2,
-            max_difficulty=4,
-            seed=d.number,
-            now=now,
-        )
-
     def record_batch(d: Drawn) -> object:
-        turned = (plan.draws[(d.number + place) % len(plan.draws)] for place in range(BATCH))
-        return queries.record_answers([_new_answer(one) for one in turned], now=now)
+        return queries.record_answers([new_answer(one) for one in batch(draws, d)], now=now)
 
+    filtered = filtered_page(queries, now=now)
+    sessions = tuple(d for d in draws if d.session_id is not None)
+    no_session = "No answer drawn belongs to a study session." if draws and not sessions else None
+    searches = tuple(d for d in draws if d.words)
+    no_words = "No question drawn has a word of four letters." if draws and not searches else None
     return [
-        _case("study_questions", "drawing 20 questions of an exam", draw(), plan, check=_is_a_page),
-        _case("study_questions_filtered", "drawing 20 of two objectives and three levels", draw_filtered, plan),
-        _case("study_questions_speed_drill", "drawing the 20 easiest", draw("speed_drill"), plan, check=_is_a_page),
-        _case("study_questions_weak_areas", "drawing the 20 hardest", draw("weak_areas"), plan, check=_is_a_page),
-        _case("record_answer", "recording an answer", lambda d: queries.record_answer(_new_answer(d), now=now), plan),
-        _case("record_answers_50", f"recording a batch of {BATCH} answers", record_batch, plan, check=_is_a_batch),
-        _session_case(queries, plan),
+        Query("study_questions", "drawing 20 questions of an exam", page(), draws, is_a_page),
+        Query("study_questions_filtered", "drawing 20 of two objectives and three levels", filtered, draws, is_a_page),
+        Query("study_questions_speed_drill", "drawing the 20 easiest", page("speed_drill"), draws, is_a_page),
+        Query("study_questions_weak_areas", "drawing the 20 hardest", page("weak_areas"), draws, is_a_page),
+        Query(
+            "search_questions",
+            "searching an exam for two words",
+            lambda d: queries.search_questions(d.words, exam_id=d.exam_id),
+            searches,
+            _has_found,
+            absent=no_words,
+        ),
+        Query(
+            "record_answer",
+            "recording an answer",
+            lambda d: queries.record_answer(new_answer(d), now=now),
+            draws,
+            writes=True,
+        ),
+        Query(
+            "record_answers_50", f"recording a batch of {BATCH} answers", record_batch, draws, _is_a_batch, writes=True
+        ),
+        Query(
+            "session_progress",
+            "counting a session and writing it",
+            lambda d: queries.session_progress(session_id=d.session_id or 0),
+            sessions,
+            writes=True,
+            absent=no_session,
+        ),
     ]
 
 
-def _session_case(queries: StudyQueries, plan: _Plan) -> Case:
-    sessions = tuple(d for d in plan.draws if d.session_id is not None)
-    without = None if sessions else "No answer drawn belongs to a study session."
-    drawn = _Plan(now=plan.now, draws=sessions, profile=plan.profile)
+def filtered_page(queries: StudyQueries, *, now: int) -> Callable[[Drawn], object]:
+    """A draw of 20 from two objectives of the exam and the three middle levels."""
+    return lambda d: queries.study_questions(
+        exam_id=d.exam_id,
+        user_id=d.user_id,
+        objectives=d.objectives[:2] or None,
+        min_difficulty=2,
+        max_difficulty=4,
+        seed=d.number,
+        now=now,
+    )
 
-    def count(d: Drawn) -> object:
-        return queries.session_progress(session_id=d.session_id or 0)
 
-    return _case("session_progress", "counting a session and writing it", count, drawn, not_applicable=without)
-
-
-def _progress(engine: Engine, plan: _Plan) -> list[Case]:
-    queries, now = ProgressQueries(engine), plan.now
+def _progress(engine: Engine, draws: tuple[Drawn, ...], now: int) -> list[Query]:
+    queries = ProgressQueries(engine)
 
     def both(query: Callable[..., object], **more: Any) -> Callable[[Drawn], object]:
         return lambda d: query(user_id=d.user_id, exam_id=d.exam_id, **more)
@@ -119,72 +163,89 @@ def _progress(engine: Engine, plan: _Plan) -> list[Case]:
         )
 
     return [
-        _case("user_progress", "a user's progress in an exam", both(queries.user_progress, now=now), plan),
-        _case("update_progress", "adding to a user's progress", update, plan),
-        _case("leaderboard", "an exam's 20 best", lambda d: queries.leaderboard(exam_id=d.exam_id, now=now), plan),
-        _case("rank", "a user's rank in an exam", both(queries.rank), plan),
-        _case("weekly_activity", "a user's week in an exam", both(queries.weekly_activity, now=now), plan),
-        _case("current_streak", "a user's streak in an exam", both(queries.current_streak), plan),
-        _case("recent_activity", "a user's last sessions", lambda d: queries.recent_activity(user_id=d.user_id), plan),
+        Query("user_progress", "a user's progress in an exam", both(queries.user_progress, now=now), draws),
+        Query("update_progress", "adding to a user's progress", update, draws, writes=True),
+        Query("leaderboard", "an exam's 20 best", lambda d: queries.leaderboard(exam_id=d.exam_id, now=now), draws),
+        Query("rank", "a user's rank in an exam", both(queries.rank), draws),
+        Query("weekly_activity", "a user's week in an exam", both(queries.weekly_activity, now=now), draws),
+        Query("current_streak", "a user's streak in an exam", both(queries.current_streak), draws),
+        Query("recent_activity", "a user's last sessions", lambda d: queries.recent_activity(user_id=d.user_id), draws),
     ]
 
 
-def _operations(engine: Engine, plan: _Plan) -> list[Case]:
-    twitter, analytics, now = TwitterQueries(engine), AnalyticsQueries(engine), plan.now
-    opportunities = _empty(engine, "engagement_opportunities")
-    metrics, log = _empty(engine, "growth_metrics"), _empty(engine, "ai_generation_log")
+def _twitter(engine: Engine, draws: tuple[Drawn, ...], now: int) -> list[Query]:
+    queries = TwitterQueries(engine)
+    opportunities, metrics = empty(engine, "engagement_opportunities"), empty(engine, "growth_metrics")
 
     def record(d: Drawn) -> None:
         date = (day_of(now) - timedelta(days=d.number % 400)).isoformat()
-        twitter.record_daily_metrics(DailyMetrics(date=date, new_followers=d.number % 40, ai_costs=1.5), now=now)
+        queries.record_daily_metrics(DailyMetrics(date=date, new_followers=d.number % 40, ai_costs=1.5), now=now)
 
-    def each_time(query: Callable[[], object]) -> Callable[[Drawn], object]:
-        return lambda _: query()
-
-    pending = each_time(twitter.pending_opportunities)
-    growth = each_time(lambda: twitter.growth_analytics(days=400, now=now))
-    months = each_time(lambda: twitter.net_followers(now=now))
-    costs = each_time(lambda: analytics.ai_cost_summary(now=now))
+    pending = _each_time(queries.pending_opportunities)
+    growth = _each_time(lambda: queries.growth_analytics(days=400, now=now))
+    months = _each_time(lambda: queries.net_followers(now=now))
     return [
-        _case("pending_opportunities", "the 20 most relevant", pending, plan, not_applicable=opportunities),
-        _case("record_daily_metrics", "writing a day's metrics", record, plan, not_applicable=metrics),
-        _case("growth_analytics", "growth over 400 days", growth, plan, not_applicable=metrics),
-        _case("net_followers", "net followers of 12 months", months, plan, not_applicable=metrics),
-        _case("ai_cost_summary", "AI costs of 30 days", costs, plan, not_applicable=log),
-        _case(
-            "question_analytics",
-            "an exam's 100 hardest questions",
-            lambda d: analytics.question_analytics(exam_id=d.exam_id),
-            plan,
-        ),
+        Query("pending_opportunities", "the 20 most relevant", pending, draws, absent=opportunities),
+        Query("record_daily_metrics", "writing a day's metrics", record, draws, writes=True, absent=metrics),
+        Query("growth_analytics", "growth over 400 days", growth, draws, absent=metrics),
+        Query("net_followers", "net followers of 12 months", months, draws, absent=metrics),
     ]
 
 
-def _case(
-    name: str,
-    what: str,
-    query: Callable[[Drawn], object],
-    plan: _Plan,
-    *,
-    not_applicable: str | None = None,
-    check: Callable[[Any], str | None] | None = None,
-) -> Case:
-    limit = LIMITS_MS[name]
-    draws = cycle(plan.draws)
-    reason = not_applicable or (None if plan.draws else _NO_ANSWERS)
-    return Case(
-        name=name,
-        claim=f"p95 of {what} is under {limit:g} ms",
-        limit_ms=limit,
-        call=lambda: query(next(draws)),
-        warmup=WARM_UP[plan.profile],
-        n=SAMPLES[plan.profile],
-        not_applicable=reason,
-        check=check or _is_something,
-    )
+def _analytics(engine: Engine, draws: tuple[Drawn, ...], now: int) -> list[Query]:
+    queries = AnalyticsQueries(engine)
+    no_call, no_entry = empty(engine, "ai_generation_log"), empty(engine, "audit_log")
+    entries = tuple(d for d in draws if d.entry is not None)
+    no_history = no_entry or (_NO_ENTRIES if draws and not entries else None)
+
+    def history(d: Drawn) -> object:
+        entity, key = d.entry or ("", 0)
+        return queries.change_history(entity=entity, entity_id=key)  # type: ignore[arg-type]
+
+    def change(d: Drawn) -> object:
+        return queries.change(
+            entity="question",
+            action="update",
+            entity_id=d.question_id,
+            values={"explanation": f"Explained anew, for the {d.number}. time."},
+            actor=Actor(user_id=d.user_id, request_id=f"request-{d.number}", method="PATCH", path="/questions"),
+            now=now,
+        )
+
+    costs = _each_time(lambda: queries.ai_cost_summary(now=now))
+    trail = _each_time(lambda: queries.audit_trail(now=now))
+    hardest = _per_exam(queries.question_analytics)
+    return [
+        Query("ai_cost_summary", "AI costs of 30 days", costs, draws, absent=no_call),
+        Query(
+            "log_generation",
+            "logging a call of an AI model",
+            lambda d: queries.log_generation(_new_generation(d), now=now),
+            draws,
+            writes=True,
+        ),
+        Query("question_analytics", "an exam's 100 hardest questions", hardest, draws),
+        Query("audit_trail", "the 100 newest of 30 days' audit entries", trail, draws, absent=no_entry),
+        Query("change_history", "the 100 newest audit entries of a thing", history, entries, absent=no_history),
+        Query("change", "changing a question with its audit entry", change, draws, writes=True),
+    ]
 
 
-def _new_answer(d: Drawn) -> NewAnswer:
+def _each_time(query: Callable[[], object]) -> Callable[[Drawn], object]:
+    return lambda _: query()
+
+
+def _per_exam(query: Callable[..., object]) -> Callable[[Drawn], object]:
+    return lambda d: query(exam_id=d.exam_id)
+
+
+def batch(draws: Sequence[Drawn], first: Drawn) -> list[Drawn]:
+    """BATCH draws from `first` on, round and round."""
+    return [draws[(first.number + place) % len(draws)] for place in range(BATCH)]
+
+
+def new_answer(d: Drawn) -> NewAnswer:
+    """An answer of the user drawn to the question drawn; two of three are right."""
     return NewAnswer(
         user_id=d.user_id,
         question_id=d.question_id,
@@ -195,11 +256,23 @@ def _new_answer(d: Drawn) -> NewAnswer:
     )
 
 
-def _is_something(_: object) -> str | None:
-    return None
+def _new_generation(d: Drawn) -> NewGeneration:
+    return NewGeneration(
+        purpose=("explanation", "question_generation")[d.number % 2],
+        model="gpt-4o-mini",
+        prompt_tokens=200 + d.number % 800,
+        completion_tokens=100 + d.number % 400,
+        cost_cents=0.25,
+        generation_time_ms=900 + d.number % 3_000,
+        exam_id=d.exam_id,
+        question_ids=(d.question_id,),
+        user_id=d.user_id,
+        request_id=f"request-{d.number}",
+    )
 
 
-def _is_a_page(found: Sequence[Any]) -> str | None:
+def is_a_page(found: Sequence[Any]) -> str | None:
+    """What is wrong with questions drawn, up to 20 different ones."""
     keys = {question.id for question in found}
     # None at all is right where the user answered everything lately, or nothing is approved.
     if len(found) > 20 or len(keys) < len(found):
@@ -207,47 +280,10 @@ def _is_a_page(found: Sequence[Any]) -> str | None:
     return None
 
 
+def _has_found(found: Any) -> str | None:
+    # The question whose words they are may not be studied any more.
+    return None if len(found.questions) <= 20 else f"{len(found.questions)} questions found where up to 20 were due"
+
+
 def _is_a_batch(found: Sequence[Any]) -> str | None:
     return None if len(found) == BATCH else f"{len(found)} answers recorded where {BATCH} were due"
-
-
-def _newest(engine: Engine) -> int:
-    with engine.connect() as db:
-        return db.scalar(text("SELECT max(answered_at) FROM user_answers")) or 0
-
-
-def _empty(engine: Engine, table: str) -> str | None:
-    with engine.connect() as db:
-        has_rows = db.scalar(text(f"SELECT EXISTS (SELECT 1 FROM {table})"))
-    return None if has_rows else f"The table {table} is empty."
-
-
-def _draw(engine: Engine, *, count: int, seed: int) -> tuple[Drawn, ...]:
-    """`count` random answers, with repetition; a gap in the ids falls to the next answer."""
-    chance = random.Random(seed)
-    with engine.connect() as db:
-        first, last = db.execute(text("SELECT min(id), max(id) FROM user_answers")).one()
-        if first is None:
-            return ()
-        keys = json.dumps([chance.randint(first, last) for _ in range(count)])
-        rows = db.execute(_ANSWERS, {"keys": keys}).all()
-        objectives: dict[int, list[int]] = {}
-        for exam_id, objective_id in db.execute(text("SELECT exam_id, id FROM objectives ORDER BY id")):
-            objectives.setdefault(exam_id, []).append(objective_id)
-    return tuple(
-        Drawn(row.user_id, row.exam_id, row.question_id, row.session_id, tuple(objectives.get(row.exam_id, ())), number)
-        for number, row in enumerate(rows)
-    )
-
-
-_ANSWERS = text("""
-    SELECT user_answers.user_id, questions.exam_id, questions.id AS question_id,
-           study_sessions.id AS session_id
-    FROM json_each(:keys) AS wanted
-    JOIN user_answers
-        ON user_answers.id = (SELECT id FROM user_answers AS next WHERE next.id >= wanted.value ORDER BY id LIMIT 1)
-    JOIN questions ON questions.id = user_answers.question_id
-    LEFT JOIN study_sessions
-        ON study_sessions.id = user_answers.study_session_id AND study_sessions.user_id = user_answers.user_id
-    ORDER BY wanted.key
-""")

@@ -31,6 +31,9 @@ def test_line_ends_of_windows_are_the_same_step() -> None:
         (GOOD + "  -- ptp:up\nSELECT 1;\n", "line 8, column 3", "a second '-- ptp:up'"),
         (GOOD + "-- ptp:down\nSELECT 1;\n", "line 8, column 1", "a second '-- ptp:down'"),
         ("\n\t-- ptp:sideways\n" + GOOD, "line 2, column 2", "unknown directive '-- ptp:sideways'"),
+        (GOOD + "-- ptp:requires fts5\n", "line 8, column 1", "'-- ptp:requires' stands once, and before '-- ptp:up'"),
+        ("-- ptp:requires a\n-- ptp:requires b\n" + GOOD, "line 2, column 1", "'-- ptp:requires' stands once"),
+        ("-- ptp:requires\n" + GOOD, "line 1, column 1", "unknown directive '-- ptp:requires'"),
         (GOOD.replace("-- ptp:up", "-- ptp:UP"), "line 3, column 1", "unknown directive '-- ptp:UP'"),
         (GOOD.replace("-- ptp:up", "-- ptp: up"), "line 3, column 1", "unknown directive '-- ptp: up'"),
     ],
@@ -105,3 +108,8 @@ def test_the_chain_is_the_documented_one() -> None:
     first = parse_step("0001_x", GOOD)
     expected = hashlib.sha256(f"\n0001_x\n{hashlib.sha256(GOOD.encode()).hexdigest()}".encode()).hexdigest()
     assert links([first])[0].chain == expected
+
+
+def test_a_step_may_require_a_module_of_sqlite() -> None:
+    assert parse_step("0001_first", "-- ptp:requires fts5\n" + GOOD).requires == "fts5"
+    assert parse_step("0001_first", GOOD).requires == ""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, event, text
 
 from ptp.engine import open_engine
-from ptp.schema import Base
+from ptp.migration.steps import load_steps
+from ptp.resources import folder
 
 NOW = 1_750_000_000
 
@@ -51,10 +54,17 @@ class Head:
 @pytest.fixture(scope="session")
 def _empty_head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("head") / "empty.db"
-    engine = create_engine(f"sqlite:///{path}")
-    Base.metadata.create_all(engine)
-    engine.dispose()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for step in load_steps(folder("sql")):
+            for sql in step.up:
+                db.execute(sql)
+        db.execute("PRAGMA user_version = 1")
     return path
+
+
+def _no_fsync(db: sqlite3.Connection, _record: object) -> None:
+    """No test here cuts the power, and a disk that others write to makes each commit wait for them."""
+    db.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture
@@ -66,7 +76,7 @@ def new_head(_empty_head: Path, tmp_path: Path) -> Iterator[Callable[[], Head]]:
         path = tmp_path / f"head{len(made)}.db"
         path.write_bytes(_empty_head.read_bytes())
         made.append(Head(open_engine(path)))
-        made[-1].change("PRAGMA user_version = 1")
+        event.listen(made[-1].engine, "connect", _no_fsync)
         return made[-1]
 
     yield make

@@ -122,7 +122,7 @@ def test_a_metric_that_is_no_number_is_refused(head: Any) -> None:
 
 LOG = st.lists(
     st.tuples(st.sampled_from(["draft", "review"]), st.sampled_from(["m1", "m2"]), st.none() | st.floats(0, 500),
-              st.sampled_from([None, 0, 1]), st.sampled_from([None, 0, DAY, 30 * DAY - 1, 30 * DAY, 31 * DAY])),
+              st.sampled_from([None, 0, 1]), st.sampled_from([None, 0, DAY, *(29 * DAY + NOW % DAY + s for s in (-1, 0, 1)), 31 * DAY])),
     max_size=12,
 )  # fmt: skip
 
@@ -135,9 +135,9 @@ def test_ai_cost_agrees_with_a_plain_model(new_head: Callable[[], Any], rows: li
     for purpose, name, cents, success, age in rows:
         head.add("ai_generation_log", purpose=purpose, model=name, cost_cents=cents, success=success,
                  created_at=None if age is None else NOW - age)  # fmt: skip
-        if age is not None and age < 30 * DAY:
+        if age is not None and (NOW - age) // DAY > NOW // DAY - 30:
             model.setdefault((purpose, name), []).append((cents, success))
-    head.add("ai_generation_log", purpose="later", model="m1", cost_cents=1, created_at=NOW + 1)
+    head.add("ai_generation_log", purpose="later", model="m1", cost_cents=1, created_at=NOW + DAY)
     found = AnalyticsQueries(head.engine).ai_cost_summary(now=NOW)
     assert {(c.purpose, c.model) for c in found} == set(model)
     assert [c.cost_dollars for c in found] == sorted((c.cost_dollars for c in found), reverse=True)

@@ -108,12 +108,12 @@ def test_attempts_without_an_answer_at_hand_keep_their_weight_in_the_mean(head: 
     assert statistics(head, ids["question_id"]) == (150, 90, 40)
 
 
-def test_a_recording_is_four_statements_in_one_transaction_however_large(head: Any, ids: dict[str, int]) -> None:
+def test_a_recording_is_two_statements_in_one_transaction_however_large(head: Any, ids: dict[str, int]) -> None:
     seen: list[str] = []
     event.listen(head.engine, "before_cursor_execute", lambda *a: seen.append(a[2]))
     StudyQueries(head.engine).record_answers([answer(ids)] * 50, now=NOW)
     assert seen[0] == "BEGIN IMMEDIATE"
-    assert len(seen) == 1 + 4
+    assert len(seen) == 1 + 2
 
 
 @pytest.mark.parametrize(("change", "message"), [

@@ -1,0 +1,172 @@
+"""Administrative changes of questions, exams, users and subscriptions: each in one transaction with its audit entry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ptp.engine import atomic
+from ptp.errors import UsageError
+from ptp.queries.arguments import whole
+from ptp.queries.tables import AUDIT_LOG, EXAMS, QUESTIONS, USERS, rows_of
+
+Entity: TypeAlias = Literal["question", "exam", "user", "subscription"]
+Action: TypeAlias = Literal["create", "update", "delete"]
+
+_TABLES: Mapping[Entity, Table] = {"question": QUESTIONS, "exam": EXAMS, "user": USERS, "subscription": USERS}
+_SUBSCRIPTION = frozenset(
+    ("subscription_status", "subscription_expires_at", "stripe_customer_id", "stripe_subscription_id")
+)
+_COUNTED = frozenset(("id", "total_attempts", "correct_attempts", "avg_time_seconds", "total_time_seconds"))
+"""What follows from answers, or identifies: nobody sets it by hand."""
+_SECRET = frozenset(("password_hash", "provider_id", "stripe_customer_id", "stripe_subscription_id"))
+"""The audit log says that these changed, never from what to what."""
+MASK = "***"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who asked for a change, and by which request; `user_id` is None for the platform itself."""
+
+    user_id: int | None = None
+    ip_address: str | None = None
+    user_agent: str | None = None
+    session_id: str | None = None
+    request_id: str | None = None
+    method: str | None = None
+    path: str | None = None
+
+
+class AuditRecord(NamedTuple):
+    """One entry of the audit log; values before and after as JSON text, `created_at` in Unix seconds."""
+
+    id: int
+    created_at: int | None
+    user_id: int | None
+    action: str
+    entity_type: str | None
+    entity_id: str | None
+    old_values: str | None
+    new_values: str | None
+    success: bool | None
+    request_id: str | None
+
+
+def change(
+    engine: Engine,
+    *,
+    entity: Entity,
+    action: Action,
+    entity_id: int | None,
+    values: Mapping[str, Any],
+    actor: Actor,
+    now: int,
+) -> AuditRecord:
+    """Change one thing and enter it in the audit log, both or neither; see AnalyticsQueries.change."""
+    _check(entity, action, entity_id, values)
+    table = _TABLES[entity]
+    try:
+        with atomic(engine) as db:
+            old = {} if entity_id is None else _row(db, entity, entity_id)
+            key = _write(db, table, action, entity_id, dict(values), now)
+            shown = old if action == "delete" else {name: old[name] for name in values if name in old}
+            entry = {
+                **asdict(actor),
+                "action": f"{entity}.{action}",
+                "entity_type": entity,
+                "entity_id": str(key),
+                "old_values": _as_json(shown) if old else None,
+                "new_values": _as_json(values) if values else None,
+                "success": True,
+                "created_at": now,
+            }
+            found = db.execute(insert(AUDIT_LOG).values(entry).returning(*_SHOWN)).one()
+    except IntegrityError as problem:
+        raise UsageError(f"The {entity} cannot be changed so: {str(problem.orig).rstrip('.')}.") from None
+    return rows_of(AuditRecord, (found,))[0]
+
+
+def trail(engine: Engine, *, since: int, until: int, limit: int) -> tuple[AuditRecord, ...]:
+    """The newest entries of a period."""
+    with engine.connect() as db:
+        return rows_of(AuditRecord, db.execute(_TRAIL, {"since": since, "until": until, "limit": limit}))
+
+
+def history(engine: Engine, *, entity: Entity, entity_id: int, limit: int) -> tuple[AuditRecord, ...]:
+    """The newest entries of one thing, which need not be there any more."""
+    _check_entity(entity)
+    values = {"entity": entity, "key": str(whole("entity_id", entity_id, low=1, high=2**63 - 1)), "limit": limit}
+    with engine.connect() as db:
+        return rows_of(AuditRecord, db.execute(_HISTORY, values))
+
+
+def _check_entity(entity: str) -> None:
+    if entity not in get_args(Entity):
+        raise UsageError(f"entity is {entity!r}: it must be one of {', '.join(get_args(Entity))}.")
+
+
+def _check(entity: str, action: str, entity_id: int | None, values: Mapping[str, Any]) -> None:
+    _check_entity(entity)
+    actions = ("update",) if entity == "subscription" else get_args(Action)
+    if action not in actions:
+        raise UsageError(f"action is {action!r}: for a {entity} it must be one of {', '.join(actions)}.")
+    if (entity_id is None) != (action == "create"):
+        raise UsageError(f"To {action} a {entity}, {'leave out' if action == 'create' else 'name'} its entity_id.")
+    if bool(values) == (action == "delete"):
+        raise UsageError(f"To {action} a {entity}, {'give no' if action == 'delete' else 'name the'} values.")
+    allowed = {c.name for c in _TABLES[entity].columns} - _COUNTED  # type: ignore[index]
+    allowed = allowed & _SUBSCRIPTION if entity == "subscription" else allowed - _SUBSCRIPTION
+    for name, value in values.items():
+        if name not in allowed:
+            raise UsageError(f"A {entity} has no value {name!r} that can be set.")
+        if value is not None and not isinstance(value, str | int | float):
+            raise UsageError(f"{name} is {value!r}: it must be a text, a number, True, False or None.")
+
+
+def _row(db: Connection, entity: Entity, entity_id: int) -> dict[str, Any]:
+    table = _TABLES[entity]
+    found = db.execute(select(table).where(table.c.id == entity_id)).mappings().one_or_none()
+    if found is None:
+        kind = "user" if entity == "subscription" else entity
+        raise UsageError(f"There is no {kind} with id {entity_id!r}.")
+    return dict(found)
+
+
+def _write(
+    db: Connection, table: Table, action: Action, entity_id: int | None, values: dict[str, Any], now: int
+) -> int:
+    if action == "delete":
+        db.execute(delete(table).where(table.c.id == entity_id))
+    elif action == "update":
+        db.execute(update(table).where(table.c.id == entity_id).values({**values, "updated_at": now}))
+    else:
+        times = {"created_at": now, "updated_at": now}
+        return int(db.execute(insert(table).values({**times, **values}).returning(table.c.id)).scalar_one())
+    assert entity_id is not None
+    return entity_id
+
+
+def _as_json(values: Mapping[str, Any]) -> str:
+    kept = {name: MASK if name in _SECRET and value is not None else value for name, value in values.items()}
+    return json.dumps(kept, ensure_ascii=False)
+
+
+_LOG = AUDIT_LOG.c
+_SHOWN = tuple(_LOG[name] for name in AuditRecord._fields)
+_TRAIL = (
+    select(*_SHOWN)
+    .where(_LOG.created_at > bindparam("since"), _LOG.created_at <= bindparam("until"))
+    .order_by(_LOG.created_at.desc(), _LOG.id.desc())
+    .limit(bindparam("limit"))
+)
+_HISTORY = (
+    select(*_SHOWN)
+    .where(_LOG.entity_type == bindparam("entity"), _LOG.entity_id == bindparam("key"))
+    .order_by(_LOG.id.desc())
+    .limit(bindparam("limit"))
+)

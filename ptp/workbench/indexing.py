@@ -1,0 +1,165 @@
+"""The indexes of a target beside the workload: which statement reads which, what each costs, what is one too many."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ptp.engine import Inventory, open_engine, read_inventory
+from ptp.engine.meters import Statement, recorded
+from ptp.engine.plans import Plan, full_scans, plan_of, reads
+from ptp.migration.build import build
+from ptp.migration.steps import load_steps
+from ptp.resources import folder
+from ptp.results import Finding
+from ptp.schema import Base
+from ptp.schema.ddl import derived_statements, model_statements
+from ptp.verification.indexes import check_missing, check_redundant, check_used
+from ptp.workbench.migrating import plan_of as plan_of_migration
+from ptp.workbench.progress import quiet
+from ptp.workload.cases import benchmark_cases
+from ptp.workload.demo import write_demo
+
+PAGE_ROWS = 500
+"""A table of at most this many rows may be gone over as a whole: it is no more than a page."""
+
+REASONS: Mapping[str, str] = {
+    str(index.name): index.info["serves"] for table in Base.metadata.sorted_tables for index in table.indexes
+}
+"""What each index of head is there for, by its name."""
+
+_HEAD_TABLES = frozenset(Base.metadata.tables)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One statement of the workload as a database would run it, with the tables and indexes in which it looks."""
+
+    case: str
+    statement: Statement
+    plan: Plan
+    reads: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found of the indexes of a database: findings, and a row for each index."""
+
+    findings: tuple[Finding, ...]
+    rows: tuple[dict[str, object], ...]
+    readings: tuple[Reading, ...]
+
+
+@cache
+def expected_head() -> Inventory:
+    """Head as the models and steps say, without data."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        for sql in (*model_statements(), *derived_statements(load_steps(folder("sql")))):
+            db.execute(sql)
+        return read_inventory(db)
+
+
+@cache
+def workload() -> tuple[tuple[str, tuple[Statement, ...]], ...]:
+    """The statements of each case of the workload, as the application issues them.
+
+    They are recorded on a small head of its own with every table filled, so that a target in which a table is empty
+    is judged by all statements too: their text does not depend on the data.
+    """
+    with _small_head() as target:
+        engine = open_engine(target)
+        try:
+            return tuple(_recorded(engine))
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def _small_head() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="ptp-workload-") as name:
+        source, target = Path(name, "source.db"), Path(name, "head.db")
+        write_demo(shape="drizzle", size="tiny", seed=1, out=source)
+        build(plan_of_migration(source), source=source, target=target, run="workload", now=0, progress=quiet)
+        yield target
+
+
+def _recorded(engine: Any) -> Iterator[tuple[str, tuple[Statement, ...]]]:
+    for case in benchmark_cases(engine, profile="quick", seed=1):
+        if case.not_applicable:  # cannot be: every table of the demo is filled
+            raise AssertionError(f"{case.name}: {case.not_applicable}")
+        with recorded(engine) as statements:
+            case.call()
+        yield case.name, tuple(statements)
+
+
+def read_workload(db: sqlite3.Connection) -> tuple[Reading, ...]:
+    """How an open database would run the workload; nothing is executed."""
+    return tuple(
+        Reading(name, s, plan_of(db, s.sql, s.parameters), reads(db, s.sql, s.parameters))
+        for name, statements in workload()
+        for s in statements
+    )
+
+
+def inspect_indexes(db: sqlite3.Connection) -> Inspection:
+    """Judge the indexes of an open target; the findings are notes, since an index never makes a row wrong."""
+    inventory, readings = read_inventory(db), read_workload(db)
+    used = frozenset[str]().union(*(r.reads for r in readings))
+    findings = (
+        check_missing(inventory, expected=expected_head(), tables=_HEAD_TABLES),
+        check_redundant(inventory, tables=_HEAD_TABLES),
+        check_used(inventory, used=used, reasons=REASONS, tables=_HEAD_TABLES),
+        _scans(db, readings),
+    )
+    notes = tuple(replace(finding, severity="note") for finding in findings)
+    return Inspection(notes, tuple(_rows(db, inventory, readings)), readings)
+
+
+def _scans(db: sqlite3.Connection, readings: Sequence[Reading]) -> Finding:
+    places = tuple(dict.fromkeys(f"{r.case}: {text}" for r in readings for text in _too_much(db, r.plan)))
+    return Finding(
+        id="indexes.scans",
+        claim="No statement of the workload goes over a whole table, or sorts one",
+        verdict="fail" if places else "pass",
+        value=len(places),
+        unit="scans",
+        limit=0,
+        n=len(readings),
+        where=places,
+        evidence=f"EXPLAIN QUERY PLAN of every statement; tables of up to {PAGE_ROWS} rows do not count",
+    )
+
+
+def _too_much(db: sqlite3.Connection, plan: Plan) -> Iterator[str]:
+    """The steps of a plan that go over more than a page of a table."""
+    for step in full_scans(plan):
+        if step.table and has_more_than_a_page(db, step.table):
+            yield step.text
+
+
+def has_more_than_a_page(db: sqlite3.Connection, table: str) -> bool:
+    """Whether a table has more rows than a page; reads no more than that."""
+    count: int = db.execute(f'SELECT count(*) FROM (SELECT 1 FROM "{table}" LIMIT {PAGE_ROWS + 1})').fetchone()[0]
+    return count > PAGE_ROWS
+
+
+def _rows(db: sqlite3.Connection, inventory: Inventory, readings: Sequence[Reading]) -> Iterator[dict[str, object]]:
+    sizes = dict(db.execute("SELECT name, pgsize FROM dbstat WHERE aggregate = TRUE").fetchall())
+    for name in sorted(_HEAD_TABLES & inventory.tables.keys()):
+        for index in inventory.tables[name].indexes:
+            cases = dict.fromkeys(r.case for r in readings if index.name in r.reads)
+            yield {
+                "index": index.name,
+                "table": name,
+                "columns": ", ".join(c or "expression" for c in index.columns),
+                "reason": REASONS.get(index.name, "rule: UNIQUE" if index.unique else "none that head knows"),
+                "read by": ", ".join(cases),
+                "bytes": sizes.get(index.name, 0),
+                "billed writes a row": "1, of the rows it holds" if index.partial else "1",
+            }
