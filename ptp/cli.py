@@ -145,20 +145,62 @@ def verify(source: Source, target: Target, as_json: Json = False) -> None:
 
 
 @app.command(epilog="Example: ptp bench --target new.db --profile full")
-def bench(target: Target, out: Out = None, profile: Profile = "quick", seed: Seed = 1, as_json: Json = False) -> None:
+def bench(
+    target: Target,
+    out: Out = None,
+    profile: Profile = "quick",
+    seed: Seed = 1,
+    floors: Annotated[
+        bool, typer.Option("--floors", help="Beside what plain sqlite3 takes for the same, not against the limits.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Time every query on a copy of a target, each against its limit."""
     from ptp.workbench import benchmarking
+    from ptp.workbench.floors import measure_floors, table_text
     from ptp.workbench.run import new_run_id
 
     new = database_path(target)
     benchmarking.check_benchmarkable(new)
     folder = out or load_settings().reports_dir / new_run_id()
     make_folder(folder)
+    measure = measure_floors if floors else benchmarking.benchmark
     with terminal.progress_bar("ptp bench", silent=as_json) as progress:
-        stage = benchmarking.benchmark(new, folder, profile=profile, seed=seed, progress=progress)
+        stage = measure(new, folder, profile=profile, seed=seed, progress=progress)
     write_stage(folder, stage)
+    if floors and not as_json:
+        typer.echo(table_text(stage) + "\n")
     following = f"Raw samples: {folder / 'results' / (stage.name + '.json')}"
     terminal.finish_stage(stage, following, as_json=as_json)
+
+
+@app.command(epilog="Example: ptp optimize --target new.db --dry-run")
+def optimize(
+    target: Target,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Analyze a target and create the indexes of head that it lacks, each tried on a copy first."""
+    from ptp.workbench import optimizing
+
+    new = database_path(target)
+    with terminal.progress_bar("ptp optimize", silent=as_json) as progress:
+        stage = optimizing.optimize(new, dry_run=dry_run, progress=progress)
+    if not as_json:
+        terminal.tell_rows(stage.tables.get("Advice", ()))
+    following = f"Next: ptp optimize --target {new}" if dry_run else f"Next: ptp health --target {new}"
+    terminal.finish_stage(stage, following, as_json=as_json)
+
+
+@app.command(epilog="Example: ptp health --target new.db")
+def health(target: Target, as_json: Json = False) -> None:
+    """Look at a target from all sides, only reading it, and say what to do where something is not right."""
+    from ptp.workbench import health as checks
+
+    new = database_path(target)
+    with terminal.progress_bar("ptp health", silent=as_json) as progress:
+        stage = checks.examine(new, progress=progress)
+    terminal.finish_stage(stage, f"Next: ptp bench --target {new}", as_json=as_json)
 
 
 @app.command(epilog="Example: ptp demo --shape drizzle --size full --seed 7 --out demo.db")

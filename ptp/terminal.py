@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import typer
@@ -68,6 +68,14 @@ def tell_gates(findings: Iterable[Finding]) -> None:
                 typer.echo(f"{'':<14}   {place}")
             if len(finding.where) > _SHOWN_PLACES:
                 typer.echo(f"{'':<14}   and {len(finding.where) - _SHOWN_PLACES} more places")
+
+
+def tell_rows(rows: Iterable[Mapping[str, object]]) -> None:
+    """Print rows one below the other, each column on a line of its own."""
+    for row in rows:
+        for name, value in row.items():
+            typer.echo(f"{name + ':':<18}{value if isinstance(value, str) else _plain(value)}")  # type: ignore[arg-type]
+        typer.echo()
 
 
 def tell_run(evidence: Evidence, *, report: str) -> None:

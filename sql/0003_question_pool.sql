@@ -79,7 +79,7 @@ BEGIN
   DELETE FROM question_pool WHERE question_id = OLD.id;
 END;
 
--- First out of the old cell, under the old id; then into the new one.
+-- First out of the old cell, under the old id; then into the new one. Whose id it takes was replaced, and goes too.
 CREATE TRIGGER question_pool_update
 AFTER UPDATE OF id, exam_id, objective_id, difficulty, is_active, review_status ON questions
 WHEN OLD.id <> NEW.id OR OLD.exam_id <> NEW.exam_id OR OLD.objective_id <> NEW.objective_id
@@ -98,6 +98,18 @@ BEGIN
   DELETE FROM question_cells
   WHERE size = 0 AND id = (SELECT -slot >> 32 FROM question_pool WHERE question_id = OLD.id);
   DELETE FROM question_pool WHERE question_id = OLD.id;
+
+  UPDATE question_cells SET size = size - 1
+  WHERE id = (SELECT slot >> 32 FROM question_pool WHERE question_id = NEW.id);
+  UPDATE question_pool SET slot = -slot WHERE question_id = NEW.id;
+  UPDATE question_pool SET slot = (SELECT -slot FROM question_pool WHERE question_id = NEW.id)
+  WHERE slot = (
+    SELECT (question_cells.id << 32) + question_cells.size
+    FROM question_pool JOIN question_cells ON question_cells.id = -question_pool.slot >> 32
+    WHERE question_pool.question_id = NEW.id);
+  DELETE FROM question_cells
+  WHERE size = 0 AND id = (SELECT -slot >> 32 FROM question_pool WHERE question_id = NEW.id);
+  DELETE FROM question_pool WHERE question_id = NEW.id;
 
   INSERT INTO question_cells (exam_id, objective_id, difficulty, size)
   SELECT NEW.exam_id, NEW.objective_id, coalesce(NEW.difficulty, 0), 0

@@ -562,6 +562,18 @@ BEGIN
   WHERE size = 0 AND id = (SELECT -slot >> 32 FROM question_pool WHERE question_id = OLD.id);
   DELETE FROM question_pool WHERE question_id = OLD.id;
 
+  UPDATE question_cells SET size = size - 1
+  WHERE id = (SELECT slot >> 32 FROM question_pool WHERE question_id = NEW.id);
+  UPDATE question_pool SET slot = -slot WHERE question_id = NEW.id;
+  UPDATE question_pool SET slot = (SELECT -slot FROM question_pool WHERE question_id = NEW.id)
+  WHERE slot = (
+    SELECT (question_cells.id << 32) + question_cells.size
+    FROM question_pool JOIN question_cells ON question_cells.id = -question_pool.slot >> 32
+    WHERE question_pool.question_id = NEW.id);
+  DELETE FROM question_cells
+  WHERE size = 0 AND id = (SELECT -slot >> 32 FROM question_pool WHERE question_id = NEW.id);
+  DELETE FROM question_pool WHERE question_id = NEW.id;
+
   INSERT INTO question_cells (exam_id, objective_id, difficulty, size)
   SELECT NEW.exam_id, NEW.objective_id, coalesce(NEW.difficulty, 0), 0
   WHERE NEW.is_active = 1 AND NEW.review_status = 'approved' AND NOT EXISTS (

@@ -1,8 +1,8 @@
 """Random rows of the head models, made from what each column declares; the same seed makes the same rows.
 
-    rows = Rows(seed=1)
-    question = rows.new(Question, review_status="approved")  # with its exam and objective
-    rows.write(engine)
+rows = Rows(seed=1)
+question = rows.new(Question, review_status="approved")  # with its exam and objective
+rows.write(engine)
 """
 
 from __future__ import annotations
@@ -27,7 +27,18 @@ M = TypeVar("M", bound=Base)
 
 MODELS: tuple[type[Base], ...] = tuple(sorted((m.class_ for m in Base.registry.mappers), key=lambda m: m.__name__))
 _BY_TABLE = {str(model.__tablename__): model for model in MODELS}
-_WORDS = ("DNS", "routes", "naïve", "O'Brien", '"quoted"', "100%", "a_b", "日本語", "; DROP TABLE users; --", "VLAN\n10")
+_WORDS = (
+    "DNS",
+    "routes",
+    "naïve",
+    "O'Brien",
+    '"quoted"',
+    "100%",
+    "a_b",
+    "日本語",
+    "; DROP TABLE users; --",
+    "VLAN\n10",
+)
 
 
 class HeadFactory(BaseFactory[T], Generic[T]):
@@ -78,7 +89,7 @@ class Rows:
             for place, model in enumerate(MODELS)
         }
 
-    def new(self, model: type[M], **values: Any) -> M:
+    def new(self, model: type[M], /, **values: Any) -> M:
         """A row of `model`; where a foreign key that must be set is not given, the row that it names is made too."""
         for name, found in inspect(model).columns.items():
             for key in found.foreign_keys:

@@ -68,10 +68,14 @@ class TimedPairs:
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """How far calls lie over their floors: medians in us, and that of the ratios with its bounds at 95 %."""
+    """How far calls lie over their floors: medians in us, and that of the ratios with its bounds at 95 %.
+
+    `over_us` is the median of the differences within the pairs.
+    """
 
     call_us: float
     floor_us: float
+    over_us: float
     ratio: float
     low: float
     high: float
@@ -116,6 +120,7 @@ def excess(timed: TimedPairs) -> Excess | None:
     return Excess(
         call_us=percentile(sorted(timed.calls), q=_MEDIAN) / _NS_PER_US,
         floor_us=percentile(sorted(timed.floors), q=_MEDIAN) / _NS_PER_US,
+        over_us=percentile(timed.differences_us, q=_MEDIAN),
         ratio=percentile(timed.ratios, q=_MEDIAN),
         low=span.low,
         high=span.high,

@@ -227,6 +227,8 @@ def _tables_by_address(
             # A plain count(*) is made by one instruction, and told of after it and the closing of its cursor.
             counted = program[max(start - 2, 0) : start]
             moves = [counted[0]] if [op.code for op in counted] == ["Count", "Close"] else moves[:1]
+            # A recursive query goes over its own queue without a move: what seeks there is the next line's.
+            moves = [op for op in moves if op.code not in _SEEKS]
         on_table = [cursors[op.p1] for op in moves if op.code != "Yield" and op.p1 in cursors]
         if on_table and (root := on_table[0]):
             found[number] = root.table

@@ -14,6 +14,7 @@ from ptp.engine import atomic
 from ptp.errors import UsageError
 from ptp.queries.arguments import whole
 from ptp.queries.tables import AUDIT_LOG, EXAMS, QUESTIONS, USERS, rows_of
+from ptp.schema.columns import Flag
 
 Entity: TypeAlias = Literal["question", "exam", "user", "subscription"]
 Action: TypeAlias = Literal["create", "update", "delete"]
@@ -22,8 +23,10 @@ _TABLES: Mapping[Entity, Table] = {"question": QUESTIONS, "exam": EXAMS, "user":
 _SUBSCRIPTION = frozenset(
     ("subscription_status", "subscription_expires_at", "stripe_customer_id", "stripe_subscription_id")
 )
-_COUNTED = frozenset(("id", "total_attempts", "correct_attempts", "avg_time_seconds", "total_time_seconds"))
-"""What follows from answers, or identifies: nobody sets it by hand."""
+_COUNTED = frozenset(
+    ("id", "total_attempts", "correct_attempts", "avg_time_seconds", "total_time_seconds", "updated_at")
+)
+"""What follows from answers or from the change itself, or identifies: nobody sets it by hand."""
 _SECRET = frozenset(("password_hash", "provider_id", "stripe_customer_id", "stripe_subscription_id"))
 """The audit log says that these changed, never from what to what."""
 MASK = "***"
@@ -126,6 +129,8 @@ def _check(entity: str, action: str, entity_id: int | None, values: Mapping[str,
             raise UsageError(f"A {entity} has no value {name!r} that can be set.")
         if value is not None and not isinstance(value, str | int | float):
             raise UsageError(f"{name} is {value!r}: it must be a text, a number, True, False or None.")
+        if isinstance(_TABLES[entity].c[name].type, Flag) and value not in (None, 0, 1):  # type: ignore[index]
+            raise UsageError(f"{name} is {value!r}: it must be True, False or None.")
 
 
 def _row(db: Connection, entity: Entity, entity_id: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ times its attempts, which is off by half a second an attempt at most, and the me
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ def _check_values(answer: NewAnswer) -> None:
         whole("confidence_level", answer.confidence_level, low=1, high=5)
     if not isinstance(answer.selected_answer, str):
         raise UsageError(f"selected_answer is {answer.selected_answer!r}: it must be a text.")
+    if _NOT_KEPT.search(answer.selected_answer):
+        raise UsageError(f"selected_answer is {answer.selected_answer!r}: it holds a character that cannot be stored.")
     for name in ("is_correct", "flagged", "changed_answer"):
         if not isinstance(getattr(answer, name), bool):
             raise UsageError(f"{name} is {getattr(answer, name)!r}: it must be True or False.")
@@ -119,6 +122,9 @@ def _refusal(db: Connection, answers: Sequence[NewAnswer]) -> UsageError:
                 return UsageError(f"User {answer.user_id} has no {name} with id {owned!r}.")
     raise CannotFinish("The answers were not all written, and each of them could be: nothing was recorded.")
 
+
+_NOT_KEPT = re.compile("[\x00\ud800-\udfff]")
+"""SQLite's JSON ends a text before U+0000, and writes half a surrogate pair as bytes that cannot be read again."""
 
 _FIELDS = tuple(NewAnswer.__dataclass_fields__)
 _AT = {name: f"json_extract(given.value, '$[{place}]')" for place, name in enumerate((*_FIELDS, "earlier"))}

@@ -15,6 +15,8 @@ CONSIDERED = 500
 """Of how many matches, the newest, the best are chosen: ranking all of them would grow with the database."""
 
 MOST_WORDS = 32
+LONGEST_WORD = 1_000
+"""In characters; LIKE refuses a pattern of more than 50,000 bytes."""
 
 By: TypeAlias = Literal["fts5", "scan"]
 _WORD = re.compile(r"\w+\*?")
@@ -56,6 +58,8 @@ def _terms(words: str) -> list[str]:
         raise UsageError(f"The search {words!r} holds no word to look for: give letters or digits.")
     if len(found) > MOST_WORDS:
         raise UsageError(f"The search holds {len(found)} words: give at most {MOST_WORDS}.")
+    if (length := max(map(len, found))) > LONGEST_WORD:
+        raise UsageError(f"The search holds a word of {length} characters: give at most {LONGEST_WORD}.")
     return found
 
 

@@ -45,6 +45,13 @@ def check_redundant(inventory: Inventory, *, tables: Collection[str]) -> Finding
     return _finding("indexes.redundant", "No index repeats another", places, n=sum(len(t.indexes) for t in chosen))
 
 
+def missing_indexes(inventory: Inventory, *, expected: Inventory, tables: Collection[str]) -> tuple[Index, ...]:
+    """The expected indexes of which there is none alike, by definition and not by name."""
+    live = {t.name: {_definition(i) for i in t.indexes} for t in _chosen(inventory, tables)}
+    wanted = (i for t in _chosen(expected, tables) for i in t.indexes)
+    return tuple(i for i in wanted if _definition(i) not in live.get(i.table, set()))
+
+
 def check_missing(inventory: Inventory, *, expected: Inventory, tables: Collection[str]) -> Finding:
     """Every expected index is there, under whatever name, and every reference can be followed from the parent's side.
 
@@ -52,12 +59,9 @@ def check_missing(inventory: Inventory, *, expected: Inventory, tables: Collecti
     not NULL. `value` counts what is missing.
     """
     chosen, wanted = _chosen(inventory, tables), _chosen(expected, tables)
-    live = {t.name: {_definition(i) for i in t.indexes} for t in chosen}
     places = [
-        f"{table.name}: {_shown(index)} is missing; it is {index.name} of the expected schema"
-        for table in wanted
-        for index in table.indexes
-        if _definition(index) not in live.get(table.name, set())
+        f"{index.table}: {_shown(index)} is missing; it is {index.name} of the expected schema"
+        for index in missing_indexes(inventory, expected=expected, tables=tables)
     ]
     keys = [(t, key) for t in chosen for key in t.foreign_keys]
     places += [

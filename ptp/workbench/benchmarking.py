@@ -15,6 +15,7 @@ from ptp.evidence import Stage
 from ptp.migration.backup import check_space
 from ptp.migration.journal import has_journal
 from ptp.settings import load_settings
+from ptp.workbench.indexing import inspect_indexes
 from ptp.workbench.progress import Progress, quiet
 from ptp.workload.cases import benchmark_cases
 from ptp.workload.limits import Profile
@@ -47,9 +48,11 @@ def benchmark(
             found = measure(cases, environment=environment(), progress=counted)
         finally:
             engine.dispose()
-    findings = (check_harness(cases), *(latency.finding for latency in found))
+        with connect_file(copy, read_only=True) as db:
+            indexes = inspect_indexes(db)
+    findings = (check_harness(cases), *(latency.finding for latency in found), *indexes.findings)
     measurements = tuple(latency.measurement for latency in found if latency.measurement.samples)
-    tables = {"Latency": [dict(latency.row) for latency in found]}
+    tables = {"Latency": [dict(latency.row) for latency in found], "Indexes": indexes.rows}
     return Stage(NAME, TITLE, time.perf_counter() - started, (*findings, *measurements), tables)
 
 

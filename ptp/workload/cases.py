@@ -16,19 +16,16 @@ from ptp.queries import (
     Actor,
     AnalyticsQueries,
     DailyMetrics,
-    NewAnswer,
-    NewGeneration,
     ProgressQueries,
     StudyQueries,
     TwitterQueries,
 )
 from ptp.queries.arguments import day_of
-from ptp.workload.draws import Drawn, draw, empty, newest
+from ptp.workload.draws import BATCH, Drawn, batches_of, draw, empty, new_answer, new_generation, newest
 from ptp.workload.limits import LIMITS_MS, Profile
 
 SAMPLES: dict[Profile, int] = {"quick": 300, "full": 2_000}
 WARM_UP: dict[Profile, int] = {"quick": 30, "full": 200}
-BATCH = 50
 
 _NO_ANSWERS = "The database holds no answers to draw arguments from."
 _NO_ENTRIES = "The audit log holds no entry of a question, exam, user or subscription."
@@ -68,8 +65,7 @@ def benchmark_cases(engine: Engine, *, profile: Profile, seed: int) -> tuple[Cas
 def workload(engine: Engine, *, count: int, seed: int) -> tuple[Query, ...]:
     """Every query, in the order of LIMITS_MS, with `count` draws."""
     draws, now = draw(engine, count=count, seed=seed), newest(engine)
-    parts = (_study(engine, draws, now), _progress(engine, draws, now))
-    parts += (_twitter(engine, draws, now), _analytics(engine, draws, now))
+    parts = [part(engine, draws, now) for part in (_study, _recording, _progress, _twitter, _analytics)]
     by_name = {query.name: query for part in parts for query in part}
     return tuple(by_name[name] for name in LIMITS_MS)
 
@@ -96,12 +92,7 @@ def _study(engine: Engine, draws: tuple[Drawn, ...], now: int) -> list[Query]:
             exam_id=d.exam_id, user_id=d.user_id, mode=mode, seed=d.number, now=now
         )
 
-    def record_batch(d: Drawn) -> object:
-        return queries.record_answers([new_answer(one) for one in batch(draws, d)], now=now)
-
     filtered = filtered_page(queries, now=now)
-    sessions = tuple(d for d in draws if d.session_id is not None)
-    no_session = "No answer drawn belongs to a study session." if draws and not sessions else None
     searches = tuple(d for d in draws if d.words)
     no_words = "No question drawn has a word of four letters." if draws and not searches else None
     return [
@@ -117,6 +108,32 @@ def _study(engine: Engine, draws: tuple[Drawn, ...], now: int) -> list[Query]:
             _has_found,
             absent=no_words,
         ),
+    ]
+
+
+def filtered_page(queries: StudyQueries, *, now: int) -> Callable[[Drawn], object]:
+    """A draw of 20 from two objectives of the exam and the three middle levels."""
+    return lambda d: queries.study_questions(
+        exam_id=d.exam_id,
+        user_id=d.user_id,
+        objectives=d.objectives[:2] or None,
+        min_difficulty=2,
+        max_difficulty=4,
+        seed=d.number,
+        now=now,
+    )
+
+
+def _recording(engine: Engine, draws: tuple[Drawn, ...], now: int) -> list[Query]:
+    queries = StudyQueries(engine)
+
+    def record_batch(d: Drawn) -> object:
+        return queries.record_answers(batches(d), now=now)
+
+    batches = batches_of(engine, draws)
+    sessions = tuple(d for d in draws if d.session_id is not None)
+    no_session = "No answer drawn belongs to a study session." if draws and not sessions else None
+    return [
         Query(
             "record_answer",
             "recording an answer",
@@ -136,19 +153,6 @@ def _study(engine: Engine, draws: tuple[Drawn, ...], now: int) -> list[Query]:
             absent=no_session,
         ),
     ]
-
-
-def filtered_page(queries: StudyQueries, *, now: int) -> Callable[[Drawn], object]:
-    """A draw of 20 from two objectives of the exam and the three middle levels."""
-    return lambda d: queries.study_questions(
-        exam_id=d.exam_id,
-        user_id=d.user_id,
-        objectives=d.objectives[:2] or None,
-        min_difficulty=2,
-        max_difficulty=4,
-        seed=d.number,
-        now=now,
-    )
 
 
 def _progress(engine: Engine, draws: tuple[Drawn, ...], now: int) -> list[Query]:
@@ -220,7 +224,7 @@ def _analytics(engine: Engine, draws: tuple[Drawn, ...], now: int) -> list[Query
         Query(
             "log_generation",
             "logging a call of an AI model",
-            lambda d: queries.log_generation(_new_generation(d), now=now),
+            lambda d: queries.log_generation(new_generation(d), now=now),
             draws,
             writes=True,
         ),
@@ -237,38 +241,6 @@ def _each_time(query: Callable[[], object]) -> Callable[[Drawn], object]:
 
 def _per_exam(query: Callable[..., object]) -> Callable[[Drawn], object]:
     return lambda d: query(exam_id=d.exam_id)
-
-
-def batch(draws: Sequence[Drawn], first: Drawn) -> list[Drawn]:
-    """BATCH draws from `first` on, round and round."""
-    return [draws[(first.number + place) % len(draws)] for place in range(BATCH)]
-
-
-def new_answer(d: Drawn) -> NewAnswer:
-    """An answer of the user drawn to the question drawn; two of three are right."""
-    return NewAnswer(
-        user_id=d.user_id,
-        question_id=d.question_id,
-        selected_answer="a",
-        is_correct=d.number % 3 > 0,
-        time_spent_seconds=5 + d.number % 115,
-        study_session_id=d.session_id,
-    )
-
-
-def _new_generation(d: Drawn) -> NewGeneration:
-    return NewGeneration(
-        purpose=("explanation", "question_generation")[d.number % 2],
-        model="gpt-4o-mini",
-        prompt_tokens=200 + d.number % 800,
-        completion_tokens=100 + d.number % 400,
-        cost_cents=0.25,
-        generation_time_ms=900 + d.number % 3_000,
-        exam_id=d.exam_id,
-        question_ids=(d.question_id,),
-        user_id=d.user_id,
-        request_id=f"request-{d.number}",
-    )
 
 
 def is_a_page(found: Sequence[Any]) -> str | None:

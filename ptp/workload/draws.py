@@ -11,15 +11,21 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine, text
 
+from ptp.queries import NewAnswer, NewGeneration
+
 Entry: TypeAlias = tuple[str, int]
 """An entity of the audit log and the id of one such."""
 
+BATCH = 50
+"""Answers of a batch."""
+
+_BATCH_DRAWS = 20_000
 _WORD = re.compile(r"\w{4,}")
 _WORDS = 2
 
@@ -66,6 +72,45 @@ def draw(engine: Engine, *, count: int, seed: int) -> tuple[Drawn, ...]:
     )
 
 
+def batches_of(engine: Engine, draws: Sequence[Drawn]) -> Callable[[Drawn], list[NewAnswer]]:
+    """Makes of a draw a batch of BATCH answers, drawn for it.
+
+    They are others than `draws`, of which there are too few: with each repetition a user's earlier answers to the
+    same question, which are counted when one is recorded, would become more.
+    """
+    seed = sum(d.question_id for d in draws)
+    pool = draw(engine, count=min(len(draws) * BATCH, _BATCH_DRAWS), seed=seed)
+    return lambda d: [new_answer(pool[(d.number * BATCH + place) % len(pool)]) for place in range(BATCH)]
+
+
+def new_answer(d: Drawn) -> NewAnswer:
+    """An answer of the user drawn to the question drawn; two of three are right."""
+    return NewAnswer(
+        user_id=d.user_id,
+        question_id=d.question_id,
+        selected_answer="a",
+        is_correct=d.number % 3 > 0,
+        time_spent_seconds=5 + d.number % 115,
+        study_session_id=d.session_id,
+    )
+
+
+def new_generation(d: Drawn) -> NewGeneration:
+    """A call of an AI model for the user and question drawn."""
+    return NewGeneration(
+        purpose=("explanation", "question_generation")[d.number % 2],
+        model="gpt-4o-mini",
+        prompt_tokens=200 + d.number % 800,
+        completion_tokens=100 + d.number % 400,
+        cost_cents=0.25,
+        generation_time_ms=900 + d.number % 3_000,
+        exam_id=d.exam_id,
+        question_ids=(d.question_id,),
+        user_id=d.user_id,
+        request_id=f"request-{d.number}",
+    )
+
+
 def newest(engine: Engine) -> int:
     """The time of the newest answer in Unix seconds, 0 where there is none."""
     with engine.connect() as db:
@@ -108,7 +153,8 @@ _ANSWERS = text("""
 _ENTRIES = text("""
     SELECT audit_log.entity_type AS entity, CAST(audit_log.entity_id AS INTEGER) AS id
     FROM json_each(:keys) AS wanted
-    JOIN audit_log ON audit_log.id = (SELECT id FROM audit_log AS next WHERE next.id >= wanted.value ORDER BY id LIMIT 1)
+    JOIN audit_log
+        ON audit_log.id = (SELECT id FROM audit_log AS next WHERE next.id >= wanted.value ORDER BY id LIMIT 1)
     WHERE audit_log.entity_type IN ('question', 'exam', 'user', 'subscription')
         AND CAST(audit_log.entity_id AS INTEGER) > 0
     ORDER BY wanted.key

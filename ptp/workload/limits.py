@@ -1,4 +1,4 @@
-"""The limits of PingToPass: how long each query may take, alone and beside its floor, and which gates a run must have."""
+"""The limits of PingToPass: how long a query may take, alone and beside its floor, and which gates a run must have."""
 
 from __future__ import annotations
 

@@ -222,9 +222,26 @@ def test_a_bloom_filter_is_a_scan_of_what_fills_it() -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         db.execute("CREATE TABLE few (id INTEGER PRIMARY KEY, y)")
         db.execute("CREATE TABLE many (x)")
-        db.execute("WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) INSERT INTO few SELECT i, i % 9 FROM n")
-        db.execute("WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) INSERT INTO many SELECT i % 100 FROM n")
+        db.execute(
+            "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) INSERT INTO few SELECT i, i % 9 FROM n"
+        )
+        db.execute(
+            "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) INSERT INTO many SELECT i % 100 FROM n"
+        )
         db.execute("ANALYZE")
         plan = plan_of(db, "SELECT * FROM many CROSS JOIN few AS f ON f.id = many.x WHERE f.y > 5")
         assert any(s.text.startswith("BLOOM FILTER") for s in plan.steps), "this SQLite fills none; take the test away"
         assert [s.table for s in full_scans(plan)] == ["many", "few"]
+
+
+def test_the_queue_of_a_recursive_query_is_no_table() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.execute("CREATE TABLE node (id INTEGER PRIMARY KEY, parent)")
+        plan = plan_of(
+            db,
+            """WITH RECURSIVE up (id) AS (
+            SELECT ? UNION ALL SELECT node.parent FROM up CROSS JOIN node ON node.id = up.id) SELECT * FROM up""",
+            (1,),
+        )
+        assert full_scans(plan) == ()
+        assert [s.table for s in plan.steps if s.kind == "search"] == ["node"]

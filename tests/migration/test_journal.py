@@ -81,7 +81,7 @@ def edit(place: Path) -> None:
 
 
 def drop(place: Path) -> None:
-    (place / "0002_indexes.sql").unlink()
+    max(place.glob("0*.sql")).unlink()
 
 
 def reorder(place: Path) -> None:

@@ -161,7 +161,11 @@ def upsert_question(world: World, db: Connection) -> None:
     sets = ", ".join(f"{n} = excluded.{n}" for n in names)
     given = {"id": key, **stored(row)}
     marks = ", ".join(":" + n for n in given)
-    run(db, f"INSERT INTO questions ({', '.join(given)}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {sets}", **given)
+    run(
+        db,
+        f"INSERT INTO questions ({', '.join(given)}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {sets}",
+        **given,
+    )
     world.model.questions[key].update({n: row[n] for n in names})
 
 
@@ -338,7 +342,12 @@ def change_call(world: World, db: Connection) -> None:
         return put_call(world, db)
     key, row = world.chance.choice(sorted(world.model.calls.items(), key=lambda item: item[0]))
     change = dict(world.chance.sample(sorted(a_call(world).items()), world.chance.randint(1, 3)))
-    run(db, f"UPDATE ai_generation_log SET {', '.join(f'{n} = :{n}' for n in change)} WHERE id = :key", key=key, **change)
+    run(
+        db,
+        f"UPDATE ai_generation_log SET {', '.join(f'{n} = :{n}' for n in change)} WHERE id = :key",
+        key=key,
+        **change,
+    )
     return row.update(change)
 
 
@@ -412,7 +421,9 @@ def update_progress(world: World) -> None:
     if not found:
         (row,) = world.head.rows("SELECT max(id) AS id FROM user_progress")
         # The readiness of who begins is 0, as the table has it.
-        found = [{"user_id": user, "exam_id": exam, "readiness_score": 0.0, "total_questions_seen": 0, "total_correct": 0}]
+        found = [
+            {"user_id": user, "exam_id": exam, "readiness_score": 0.0, "total_questions_seen": 0, "total_correct": 0}
+        ]
         world.model.progress[row["id"]] = found[0]
     (own,) = found
     own["total_questions_seen"] = (own["total_questions_seen"] or 0) + seen
@@ -430,7 +441,12 @@ def log_call(world: World) -> None:
     world.model.calls[key] = row
 
 
-BY_A_METHOD: dict[Callable[[World], None], int] = {record: 18, record_with_a_mistake: 2, update_progress: 6, log_call: 4}
+BY_A_METHOD: dict[Callable[[World], None], int] = {
+    record: 18,
+    record_with_a_mistake: 2,
+    update_progress: 6,
+    log_call: 4,
+}
 
 
 def step(world: World) -> str:
@@ -641,7 +657,9 @@ def compare_pool(world: World) -> None:
         cell, place = divmod(row["slot"], 2**32)
         ranks[cell].append(place)
         found.add((cells[cell]["exam_id"], cells[cell]["objective_id"], cells[cell]["difficulty"], row["question_id"]))
-    assert found == {(q["exam_id"], q["objective_id"], q["difficulty"] or 0, key) for key, q in world.model.may_be_drawn()}
+    assert found == {
+        (q["exam_id"], q["objective_id"], q["difficulty"] or 0, key) for key, q in world.model.may_be_drawn()
+    }
     assert {cell: sorted(places) for cell, places in ranks.items()} == {
         cell: list(range(row["size"])) for cell, row in cells.items()
     }

@@ -125,6 +125,8 @@ def test_a_recording_is_two_statements_in_one_transaction_however_large(head: An
     ({"time_spent_seconds": -1}, "time_spent_seconds is -1"),
     ({"is_correct": 1}, "is_correct is 1"),
     ({"selected_answer": None}, "selected_answer is None"),
+    ({"selected_answer": "a\x00b"}, "it holds a character that cannot be stored."),
+    ({"selected_answer": "a\ud800b"}, "it holds a character that cannot be stored."),
 ])  # fmt: skip
 def test_a_bad_answer_is_refused_with_its_whole_batch(
     head: Any, ids: dict[str, int], change: dict[str, Any], message: str
@@ -148,7 +150,9 @@ def test_a_batch_is_neither_empty_nor_endless(head: Any, ids: dict[str, int], co
         StudyQueries(head.engine).record_answers([answer(ids)] * count)
 
 
-@pytest.mark.parametrize("text", ["'); DROP TABLE users; --", "' OR '1'='1", ":user_id", "?", "", "né\x01"])
+@pytest.mark.parametrize(
+    "text", ["'); DROP TABLE users; --", "' OR '1'='1", ":user_id", "?", "", "né\x01", "🙂\ue000\U0010ffff", "\\u0000"]
+)
 def test_sql_in_a_selected_answer_is_text(head: Any, ids: dict[str, int], text: str) -> None:
     StudyQueries(head.engine).record_answer(answer(ids, selected_answer=text), now=NOW)
     assert head.rows("SELECT selected_answer FROM user_answers") == [{"selected_answer": text}]

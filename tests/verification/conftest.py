@@ -45,8 +45,14 @@ class Pair:
                 db.execute(sql)
 
     def force(self, table: str, column: str, *statements: str) -> None:
-        """Statements on the target with the types of a STRICT table out of force for one column."""
+        """Statements on the target with the types of a STRICT table out of force for one column, and its triggers."""
         with closing(sqlite3.connect(self.target, isolation_level=None)) as db:
+            triggers = db.execute(
+                f"SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = '{table}'"
+            )
+            dropped = dict(triggers.fetchall())
+            for name in dropped:
+                db.execute(f"DROP TRIGGER {name}")
             where = f"WHERE type = 'table' AND name = '{table}'"
             ((strict,),) = db.execute(f"SELECT sql FROM sqlite_schema {where}").fetchall()
             loose = strict.replace(") STRICT", ")").replace("NOT NULL", "")
@@ -59,6 +65,8 @@ class Pair:
                 db.execute("PRAGMA ignore_check_constraints = ON")
                 for statement in during:
                     db.execute(statement)
+            for sql in dropped.values():
+                db.execute(sql)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.target)) as db:
