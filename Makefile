@@ -31,8 +31,8 @@ test: $(READY) ## Set up, then lint, types, levels, tests and notebooks
 # The kernels inherit PYTHONWARNINGS (pytest's own filter does not reach them): any warning in a cell is an error there too.
 	PYTHONWARNINGS=error $(BIN)/pytest --nbval-lax notebooks
 
-torture: $(READY) ## Long trials, by hand: full-size sources end to end
-	$(BIN)/pytest -m torture -s tests/test_torture.py
+torture: $(READY) ## Long trials, by hand: full-size sources end to end, an exam of a million questions
+	$(BIN)/pytest -m torture -s tests/test_torture.py tests/queries
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=.

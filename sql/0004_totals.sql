@@ -1,9 +1,9 @@
 -- Totals that a query reads instead of the rows behind them. Triggers keep them; `ptp verify` counts them anew.
 -- ptp:up
 
--- How many users of an exam's leaderboard stand in a stretch of readiness. A user's readiness, cut to 32,768ths of 0
--- to 1, is a leaf; its node is 32768 + that, its parent's an eighth of it, five levels up. A rank adds up, on each
--- level, the nodes that are better than the own one under the same parent.
+-- How many users of an exam's leaderboard stand in a stretch of readiness. A user's readiness in 2,048ths, up to
+-- 128, is a leaf (scores are from 0 to 100, or from 0 to 1); its node is 262144 + that, its parent's an eighth of it, six
+-- levels up. A rank adds up, on each level, the nodes that are better than the own one under the same parent.
 CREATE TABLE leaderboard_nodes (
   exam_id INTEGER NOT NULL,
   node INTEGER NOT NULL,
@@ -13,9 +13,9 @@ CREATE TABLE leaderboard_nodes (
 
 INSERT INTO leaderboard_nodes (exam_id, node, users)
 SELECT exam_id,
-       (32768 + min(32767, CAST(max(coalesce(readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value AS node,
+       (262144 + min(262143, CAST(max(coalesce(readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value AS node,
        count(*)
-FROM user_progress, json_each('[0,3,6,9,12]') AS levels
+FROM user_progress, json_each('[0,3,6,9,12,15]') AS levels
 WHERE total_questions_seen > 50
 GROUP BY exam_id, node;
 
@@ -25,14 +25,14 @@ BEGIN
   INSERT INTO leaderboard_nodes (exam_id, node, users)
   SELECT NEW.exam_id, counted.node, 0
   FROM (
-    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER)))
+    SELECT (262144 + min(262143, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 2048 AS INTEGER)))
            >> levels.value AS node
-    FROM json_each('[0,3,6,9,12]') AS levels) AS counted
+    FROM json_each('[0,3,6,9,12,15]') AS levels) AS counted
   WHERE NOT EXISTS (SELECT 1 FROM leaderboard_nodes WHERE exam_id = NEW.exam_id AND node = counted.node);
   UPDATE leaderboard_nodes SET users = users + 1
   WHERE exam_id = NEW.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
 END;
 
 CREATE TRIGGER leaderboard_delete AFTER DELETE ON user_progress
@@ -40,12 +40,12 @@ WHEN OLD.total_questions_seen > 50
 BEGIN
   UPDATE leaderboard_nodes SET users = users - 1
   WHERE exam_id = OLD.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
   DELETE FROM leaderboard_nodes
   WHERE users = 0 AND exam_id = OLD.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
 END;
 
 CREATE TRIGGER leaderboard_update AFTER UPDATE OF exam_id, readiness_score, total_questions_seen ON user_progress
@@ -55,24 +55,24 @@ WHEN OLD.exam_id <> NEW.exam_id
 BEGIN
   UPDATE leaderboard_nodes SET users = users - 1
   WHERE OLD.total_questions_seen > 50 AND exam_id = OLD.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
   INSERT INTO leaderboard_nodes (exam_id, node, users)
   SELECT NEW.exam_id, counted.node, 0
   FROM (
-    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER)))
+    SELECT (262144 + min(262143, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 2048 AS INTEGER)))
            >> levels.value AS node
-    FROM json_each('[0,3,6,9,12]') AS levels) AS counted
+    FROM json_each('[0,3,6,9,12,15]') AS levels) AS counted
   WHERE NEW.total_questions_seen > 50
     AND NOT EXISTS (SELECT 1 FROM leaderboard_nodes WHERE exam_id = NEW.exam_id AND node = counted.node);
   UPDATE leaderboard_nodes SET users = users + 1
   WHERE NEW.total_questions_seen > 50 AND exam_id = NEW.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
   DELETE FROM leaderboard_nodes
   WHERE users = 0 AND exam_id = OLD.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
 END;
 
 -- AI calls of a day (UTC, in days since 1970) by purpose and model. `priced` and `judged` are the calls whose cost

@@ -596,9 +596,9 @@ CREATE TABLE leaderboard_nodes (
 
 INSERT INTO leaderboard_nodes (exam_id, node, users)
 SELECT exam_id,
-       (32768 + min(32767, CAST(max(coalesce(readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value AS node,
+       (262144 + min(262143, CAST(max(coalesce(readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value AS node,
        count(*)
-FROM user_progress, json_each('[0,3,6,9,12]') AS levels
+FROM user_progress, json_each('[0,3,6,9,12,15]') AS levels
 WHERE total_questions_seen > 50
 GROUP BY exam_id, node;
 
@@ -608,14 +608,14 @@ BEGIN
   INSERT INTO leaderboard_nodes (exam_id, node, users)
   SELECT NEW.exam_id, counted.node, 0
   FROM (
-    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER)))
+    SELECT (262144 + min(262143, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 2048 AS INTEGER)))
            >> levels.value AS node
-    FROM json_each('[0,3,6,9,12]') AS levels) AS counted
+    FROM json_each('[0,3,6,9,12,15]') AS levels) AS counted
   WHERE NOT EXISTS (SELECT 1 FROM leaderboard_nodes WHERE exam_id = NEW.exam_id AND node = counted.node);
   UPDATE leaderboard_nodes SET users = users + 1
   WHERE exam_id = NEW.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
 END;
 
 CREATE TRIGGER leaderboard_delete AFTER DELETE ON user_progress
@@ -623,12 +623,12 @@ WHEN OLD.total_questions_seen > 50
 BEGIN
   UPDATE leaderboard_nodes SET users = users - 1
   WHERE exam_id = OLD.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
   DELETE FROM leaderboard_nodes
   WHERE users = 0 AND exam_id = OLD.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
 END;
 
 CREATE TRIGGER leaderboard_update AFTER UPDATE OF exam_id, readiness_score, total_questions_seen ON user_progress
@@ -638,24 +638,24 @@ WHEN OLD.exam_id <> NEW.exam_id
 BEGIN
   UPDATE leaderboard_nodes SET users = users - 1
   WHERE OLD.total_questions_seen > 50 AND exam_id = OLD.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
   INSERT INTO leaderboard_nodes (exam_id, node, users)
   SELECT NEW.exam_id, counted.node, 0
   FROM (
-    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER)))
+    SELECT (262144 + min(262143, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 2048 AS INTEGER)))
            >> levels.value AS node
-    FROM json_each('[0,3,6,9,12]') AS levels) AS counted
+    FROM json_each('[0,3,6,9,12,15]') AS levels) AS counted
   WHERE NEW.total_questions_seen > 50
     AND NOT EXISTS (SELECT 1 FROM leaderboard_nodes WHERE exam_id = NEW.exam_id AND node = counted.node);
   UPDATE leaderboard_nodes SET users = users + 1
   WHERE NEW.total_questions_seen > 50 AND exam_id = NEW.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(NEW.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
   DELETE FROM leaderboard_nodes
   WHERE users = 0 AND exam_id = OLD.exam_id AND node IN (
-    SELECT (32768 + min(32767, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 32768 AS INTEGER))) >> levels.value
-    FROM json_each('[0,3,6,9,12]') AS levels);
+    SELECT (262144 + min(262143, CAST(max(coalesce(OLD.readiness_score, 0), 0) * 2048 AS INTEGER))) >> levels.value
+    FROM json_each('[0,3,6,9,12,15]') AS levels);
 END;
 
 CREATE TABLE ai_cost_days (
@@ -731,7 +731,7 @@ BEGIN
 END;
 
 CREATE VIRTUAL TABLE question_search USING fts5 (
-  text, explanation, reference,
+  text, explanation, reference, exam_id,
   content = 'questions', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2'
 );
 
@@ -739,20 +739,20 @@ INSERT INTO question_search (question_search) VALUES ('rebuild');
 
 CREATE TRIGGER question_search_insert AFTER INSERT ON questions
 BEGIN
-  INSERT INTO question_search (rowid, text, explanation, reference)
-  VALUES (NEW.id, NEW.text, NEW.explanation, NEW.reference);
+  INSERT INTO question_search (rowid, text, explanation, reference, exam_id)
+  VALUES (NEW.id, NEW.text, NEW.explanation, NEW.reference, NEW.exam_id);
 END;
 
 CREATE TRIGGER question_search_delete AFTER DELETE ON questions
 BEGIN
-  INSERT INTO question_search (question_search, rowid, text, explanation, reference)
-  VALUES ('delete', OLD.id, OLD.text, OLD.explanation, OLD.reference);
+  INSERT INTO question_search (question_search, rowid, text, explanation, reference, exam_id)
+  VALUES ('delete', OLD.id, OLD.text, OLD.explanation, OLD.reference, OLD.exam_id);
 END;
 
-CREATE TRIGGER question_search_update AFTER UPDATE OF id, text, explanation, reference ON questions
+CREATE TRIGGER question_search_update AFTER UPDATE OF id, text, explanation, reference, exam_id ON questions
 BEGIN
-  INSERT INTO question_search (question_search, rowid, text, explanation, reference)
-  VALUES ('delete', OLD.id, OLD.text, OLD.explanation, OLD.reference);
-  INSERT INTO question_search (rowid, text, explanation, reference)
-  VALUES (NEW.id, NEW.text, NEW.explanation, NEW.reference);
+  INSERT INTO question_search (question_search, rowid, text, explanation, reference, exam_id)
+  VALUES ('delete', OLD.id, OLD.text, OLD.explanation, OLD.reference, OLD.exam_id);
+  INSERT INTO question_search (rowid, text, explanation, reference, exam_id)
+  VALUES (NEW.id, NEW.text, NEW.explanation, NEW.reference, NEW.exam_id);
 END;

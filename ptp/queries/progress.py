@@ -224,21 +224,21 @@ _LEADERBOARD = (
 _RANK = text("""
     WITH own AS (
         SELECT exam_id, user_id, readiness_score, overall_accuracy,
-               min(32767, CAST(max(coalesce(readiness_score, 0), 0) * 32768 AS INTEGER)) AS leaf
+               min(262143, CAST(max(coalesce(readiness_score, 0), 0) * 2048 AS INTEGER)) AS leaf
         FROM user_progress
         WHERE user_id = :user_id AND exam_id = :exam_id AND total_questions_seen > 50
     )
     SELECT 1 + (
         SELECT coalesce(sum(better.users), 0)
-        FROM json_each('[0,3,6,9,12]') AS levels CROSS JOIN leaderboard_nodes AS better
+        FROM json_each('[0,3,6,9,12,15]') AS levels CROSS JOIN leaderboard_nodes AS better
             ON better.exam_id = own.exam_id
-            AND better.node > (32768 + own.leaf) >> levels.value
-            AND better.node <= (32768 + own.leaf) >> levels.value | 7
+            AND better.node > (262144 + own.leaf) >> levels.value
+            AND better.node <= (262144 + own.leaf) >> levels.value | 7
     ) + (
         SELECT count(*) FROM user_progress AS better
         WHERE better.exam_id = own.exam_id AND better.total_questions_seen > 50
             AND better.readiness_score > coalesce(own.readiness_score, -9e999)
-            AND better.readiness_score < iif(own.leaf = 32767, 9e999, (own.leaf + 1) / 32768.0)
+            AND better.readiness_score < iif(own.leaf = 262143, 9e999, (own.leaf + 1) / 2048.0)
     ) + (
         SELECT count(*) FROM user_progress AS better
         WHERE better.exam_id = own.exam_id AND better.total_questions_seen > 50

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from ptp.engine import fetch, has_module
 from ptp.errors import UsageError
-from ptp.queries.arguments import require_known
+from ptp.queries.arguments import require_known, whole
 
 CONSIDERED = 500
 """Of how many matches, the newest, the best are chosen: ranking all of them would grow with the database."""
@@ -43,6 +43,8 @@ class Search(NamedTuple):
 
 def search(engine: Engine, words: str, *, exam_id: int | None, limit: int) -> Search:
     """Search the questions that may be studied for all `words`; see StudyQueries.search_questions."""
+    if exam_id is not None:
+        whole("exam_id", exam_id, low=0, high=2**63 - 1)
     terms = _terms(words)
     with engine.connect() as db:
         by: By = "fts5" if _has_index(db) else "scan"
@@ -72,9 +74,11 @@ def _has_index(db: Connection) -> bool:
 
 def _by_index(db: Connection, terms: list[str], exam_id: int | None, limit: int) -> list[Any]:
     # Each word is quoted, so that nothing of it is taken for the query language of FTS5.
-    match = " ".join(f'"{t[:-1]}"*' if t.endswith("*") else f'"{t}"' for t in terms)
-    exam = () if exam_id is None else (exam_id,)
-    return fetch(db, _MATCHES.format(exam="" if exam_id is None else _IN_EXAM), (match, *exam, CONSIDERED, limit))
+    words = " ".join(f'"{t[:-1]}"*' if t.endswith("*") else f'"{t}"' for t in terms)
+    match = "{text explanation reference} : (" + words + ")"
+    if exam_id is not None:
+        match += f' AND exam_id : "{exam_id}"'
+    return fetch(db, _MATCHES, (match, CONSIDERED, limit))
 
 
 def _by_scan(db: Connection, terms: list[str], exam_id: int | None, limit: int) -> list[Any]:
@@ -95,9 +99,9 @@ _HOLDS = (
 _MATCHES = f"""
     SELECT {_SHOWN}
     FROM (
-        SELECT question_search.rowid AS id, bm25(question_search) AS score
+        SELECT question_search.rowid AS id, bm25(question_search, 1.0, 1.0, 1.0, 0.0) AS score
         FROM question_search CROSS JOIN questions ON questions.id = question_search.rowid
-        WHERE question_search MATCH ? AND {_MAY_BE_STUDIED}{{exam}}
+        WHERE question_search MATCH ? AND {_MAY_BE_STUDIED}
         ORDER BY question_search.rowid DESC LIMIT ?
     ) AS considered
     CROSS JOIN questions ON questions.id = considered.id

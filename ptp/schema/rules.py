@@ -33,28 +33,28 @@ _POOL = """
     GROUP BY question_cells.id HAVING size <> count(question_pool.slot) OR size = 0"""
 
 _RANGES = """
-    SELECT exam_id, node, users, level, (node * (1 << 3 * level) - 32768) / 32768.0 AS low,
-           ((node + 1) * (1 << 3 * level) - 32768) / 32768.0 AS high
+    SELECT exam_id, node, users, level, (node * (1 << 3 * level) - 262144) / 2048.0 AS low,
+           ((node + 1) * (1 << 3 * level) - 262144) / 2048.0 AS high
     FROM (
         SELECT exam_id, node, users,
-               CASE WHEN node < 16 THEN 4 WHEN node < 128 THEN 3 WHEN node < 1024 THEN 2 WHEN node < 8192 THEN 1
-                    ELSE 0 END AS level
+               CASE WHEN node < 16 THEN 5 WHEN node < 128 THEN 4 WHEN node < 1024 THEN 3 WHEN node < 8192 THEN 2
+                    WHEN node < 65536 THEN 1 ELSE 0 END AS level
         FROM leaderboard_nodes)"""
 
 _LEADERBOARD = f"""
     SELECT 'exam ' || ranges.exam_id || ', node ' || node || ': ' || users || ' users, and it should be ' || (
         SELECT count(*) FROM user_progress
         WHERE user_progress.exam_id = ranges.exam_id AND total_questions_seen > 50
-            AND (coalesce(readiness_score, 0) >= low OR low = 0) AND (coalesce(readiness_score, 0) < high OR high = 1))
+            AND (coalesce(readiness_score, 0) >= low OR low = 0) AND (coalesce(readiness_score, 0) < high OR high = 128))
     FROM ({_RANGES}) AS ranges
     WHERE users <> (
         SELECT count(*) FROM user_progress
         WHERE user_progress.exam_id = ranges.exam_id AND total_questions_seen > 50
-            AND (coalesce(readiness_score, 0) >= low OR low = 0) AND (coalesce(readiness_score, 0) < high OR high = 1))
+            AND (coalesce(readiness_score, 0) >= low OR low = 0) AND (coalesce(readiness_score, 0) < high OR high = 128))
     UNION ALL
     SELECT 'exam ' || coalesce(standing.exam_id, counted.exam_id) || ', level ' || levels.value || ': '
         || coalesce(counted.users, 0) || ' users, and it should be ' || coalesce(standing.users, 0)
-    FROM json_each('[0,1,2,3,4]') AS levels
+    FROM json_each('[0,1,2,3,4,5]') AS levels
     CROSS JOIN (
         SELECT exam_id, count(*) AS users FROM user_progress WHERE total_questions_seen > 50 GROUP BY exam_id
     ) AS standing

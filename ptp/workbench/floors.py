@@ -15,13 +15,14 @@ from ptp.engine import open_engine
 from ptp.engine.environment import environment
 from ptp.engine.meters import Counters, Statement, meter
 from ptp.engine.plans import full_scans, plan_of, sorts
+from ptp.errors import CannotFinish
 from ptp.evidence import Stage
 from ptp.results import Finding, Measurement, Result
 from ptp.settings import load_settings
 from ptp.stats import percentile
 from ptp.workbench.benchmarking import _copy, check_benchmarkable
 from ptp.workbench.progress import Progress, quiet
-from ptp.workload.floors import PAIRS, WARM_UP, Measured, measured, plain_connection
+from ptp.workload.floors import PAIRS, WARM_UP, Measured, Prepared, measured, plain_connection
 from ptp.workload.limits import WORK_LIMITS, Profile
 
 NAME = "03_floors"
@@ -93,11 +94,21 @@ def _measure(
     if query.not_applicable:
         told = not_applicable(query, query.not_applicable)
         return told, (), row_of(query, TimedPairs((), ()), None, told)
-    prepared = query.prepare()
-    timed = time_pairs(prepared.pairs, warmup=warmup, chance=chance)
+    prepared, timed = prepare_and_time(query, warmup=warmup, chance=chance)
     work = work_of(prepared.recorded[:COUNTED], plain, counted)
     findings = (*judged(query, timed), *judged_work(query, work))
     return findings, samples(query, timed), row_of(query, timed, work, findings)
+
+
+def prepare_and_time(query: Measured, *, warmup: int, chance: random.Random) -> tuple[Prepared, TimedPairs]:
+    """The pairs of a query, timed; a call that fails as it is recorded is a finding, and the other queries go on."""
+    try:
+        prepared = query.prepare()
+    except CannotFinish:  # a full disk, a lock: says nothing of the query
+        raise
+    except Exception as problem:
+        return Prepared(()), TimedPairs((), (), error=f"{type(problem).__name__}: {problem}")
+    return prepared, time_pairs(prepared.pairs, warmup=warmup, chance=chance)
 
 
 def work_of(

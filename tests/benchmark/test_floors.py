@@ -83,10 +83,10 @@ def test_what_compares_the_outcomes_is_not_timed() -> None:
 
 
 def test_medians_are_within_the_pairs() -> None:
-    found = excess(timed((10, 1), (20, 10), (60, 20), (40, 30), (50, 50)))
+    found = excess(timed((10, 1), (20, 10), (90, 30), (40, 30), (50, 50)))
     assert found is not None
-    # ratios 10, 2, 3, 1.33, 1; differences 9, 10, 40, 10, 0: not 40 / 20, nor 40 - 20
-    assert (found.call_us, found.floor_us, found.over_us, found.ratio) == (40.0, 20.0, 10.0, 2.0)
+    # ratios 10, 2, 3, 1.33, 1; differences 9, 10, 60, 10, 0
+    assert (found.call_us, found.floor_us, found.over_us, found.ratio) == (40.0, 30.0, 10.0, 2.0)
     assert excess(TimedPairs((), ())) is None
 
 

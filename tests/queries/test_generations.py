@@ -90,6 +90,12 @@ def test_a_summary_is_by_purpose_and_model_and_the_dearest_first(head: Any) -> N
     )
 
 
+def test_of_equal_costs_the_purpose_decides_and_then_the_model(head: Any) -> None:
+    for purpose, model in (("b", "m1"), ("a", "m3"), ("a", "m2"), ("c", "m0")):
+        enter(head, purpose=purpose, model=model, cost_cents=10)
+    assert [(cost.purpose, cost.model) for cost in costs(head)] == [("a", "m2"), ("a", "m3"), ("b", "m1"), ("c", "m0")]
+
+
 def test_a_period_is_whole_days_up_to_and_with_today(head: Any) -> None:
     edges = {"too old": 19_999 * DAY - 1, "first": 19_999 * DAY, "last": 20_001 * DAY - 1, "tomorrow": 20_001 * DAY}
     for purpose, at in edges.items():

@@ -10,7 +10,7 @@ import copy
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import fsum
@@ -25,7 +25,7 @@ from ptp.errors import UsageError
 from ptp.queries import AnalyticsQueries, NewAnswer, NewGeneration, ProgressQueries, StudyQueries, searching
 
 OPERATIONS = 10_000
-COMPARED_EVERY = 5
+COMPARED_EVERY = 3
 COUNTED_EVERY = 250
 START = 1_750_000_000
 HOUR, DAY, WEEK = 3_600, 86_400, 604_800
@@ -34,7 +34,10 @@ WORDS = ("router", "routers", "switch", "vlan", "dns", "tcp", "443", "subnet", "
 BETWEEN = (" ", " ", " ", ", ", "; ", " - ", '" ', "' ", "* ", ": ", " (", ") ", "\n")
 STATUSES = ("approved", "approved", "approved", "pending", "rejected", "needs_revision", None)
 # Also the ends of the stretches into which the leaderboard is cut, and what lies just below them.
-READINESS = (None, -0.5, 0.0, 0.3, 0.5, 0.5 - 2**-40, 1 / 8, 1 / 8 - 2**-50, 0.9, 1 - 2**-30, 1.0, 1.5, 12345 / 32768)
+READINESS = (
+    *(None, -0.5, 0.0, 0.3, 0.5, 0.5 - 2**-11, 0.5 - 2**-12, 0.5 - 2**-40, 0.9, 1.0, 12345 / 32768),
+    *(64.0, 64 - 2**-11, 64 - 2**-12, 64 - 2**-40, 100.0, 128 - 2**-11, 128 - 2**-12, 128.0, 150.0),
+)
 Row = dict[str, Any]
 
 
@@ -95,16 +98,21 @@ class World:
         cased = (self.chance.choice((w, w.upper(), w.title())) for w in words)
         return "".join(word + self.chance.choice(BETWEEN) for word in cased)
 
+    def one_of(self, keys: Iterable[int]) -> int:
+        """One of them, of the first three in every second case: then much meets in one place."""
+        found = sorted(keys)
+        return self.chance.choice(found[:3] if self.chance.random() < 0.5 else found)
+
     def maybe(self, value: Any, *, none: float = 0.2) -> Any:
         return None if self.chance.random() < none else value
 
     def a_question(self) -> Row:
-        total = self.chance.choice((None, 0, 0, 3, 11, 20, 40))
-        right = None if total is None else self.maybe(self.chance.randint(0, total), none=0.05)
+        total = self.chance.choice((None, 0, 0, 4, 4, 12, 20, 40))
+        right = None if total is None else self.maybe(self.chance.choice((0, total // 4, total // 2, total)), none=0.05)
         return {
-            "exam_id": self.chance.choice(sorted(self.model.exams)),
-            "objective_id": self.chance.choice(sorted(self.model.objectives)),
-            "difficulty": self.chance.choice((None, 1, 2, 3, 4, 5)),
+            "exam_id": self.one_of(self.model.exams),
+            "objective_id": self.one_of(self.model.objectives),
+            "difficulty": self.chance.choice((None, 1, 2, 3, 3, 3, 3, 4, 5)),
             "is_active": self.chance.choice((1, 1, 1, 1, 0, None)),
             "review_status": self.chance.choice(STATUSES),
             "text": self.a_text(),
@@ -190,7 +198,7 @@ def change_question(world: World, db: Connection) -> None:
 
 def change_many_questions(world: World, db: Connection) -> None:
     low, high = world.chance.randint(1, 5), world.chance.choice((None, 1, 2, 3, 4, 5))
-    exam = world.chance.choice(sorted(world.model.exams))
+    exam = world.one_of(world.model.exams)
     run(db, "UPDATE questions SET difficulty = :high WHERE exam_id = :exam AND difficulty = :low",
         exam=exam, low=low, high=high)  # fmt: skip
     for row in world.model.questions.values():
@@ -219,7 +227,7 @@ def insert_exam(world: World, db: Connection) -> None:
 
 def insert_objective(world: World, db: Connection, exam: int | None = None) -> None:
     row = {
-        "exam_id": exam or world.chance.choice(sorted(world.model.exams)),
+        "exam_id": exam or world.one_of(world.model.exams),
         "parent_id": world.maybe(world.chance.choice([None, *sorted(world.model.objectives)]), none=0.6),
     }
     world.model.objectives[write(db, "INSERT", "objectives", {**row, "code": "1", "name": "n"})] = row
@@ -232,7 +240,7 @@ def insert_user(world: World, db: Connection) -> None:
 
 def delete_exam(world: World, db: Connection) -> None:
     if len(world.model.exams) > 3:
-        key = world.chance.choice(sorted(world.model.exams))
+        key = world.one_of(world.model.exams)
         run(db, "DELETE FROM exams WHERE id = :key", key=key)
         world.model.delete_exam(key)
     else:
@@ -241,7 +249,7 @@ def delete_exam(world: World, db: Connection) -> None:
 
 
 def delete_objective(world: World, db: Connection) -> None:
-    key = world.chance.choice(sorted(world.model.objectives))
+    key = world.one_of(world.model.objectives)
     run(db, "DELETE FROM objectives WHERE id = :key", key=key)
     world.model.delete_objective(key)
     refill(world, db)
@@ -251,13 +259,13 @@ def refill(world: World, db: Connection) -> None:
     """So that there is always something to work on."""
     while len(world.model.objectives) < 8:
         insert_objective(world, db)
-    while len(world.model.questions) < 70:
+    while len(world.model.questions) < 150:
         insert_question(world, db)
 
 
 def delete_user(world: World, db: Connection) -> None:
-    if len(world.model.users) > 12:
-        key = world.chance.choice(sorted(world.model.users))
+    if len(world.model.users) > 18:
+        key = world.one_of(world.model.users)
         run(db, "DELETE FROM users WHERE id = :key", key=key)
         world.model.delete_user(key)
     else:
@@ -268,8 +276,8 @@ def insert_answer(world: World, db: Connection) -> None:
     """As a source brings it: at any time or none, without touching the statistics."""
     age = world.chance.choice((0, 5, 5, 23 * HOUR, DAY, DAY + 1, WEEK - 1, WEEK, 30 * DAY))
     row = {
-        "user_id": world.chance.choice(sorted(world.model.users)),
-        "question_id": world.chance.choice(sorted(world.model.questions)),
+        "user_id": world.one_of(world.model.users),
+        "question_id": world.one_of(world.model.questions),
         "is_correct": world.chance.choice((0, 1, 1)),
         "answered_at": world.maybe(world.model.now - age, none=0.1),
     }
@@ -284,7 +292,7 @@ def delete_answer(world: World, db: Connection) -> None:
 
 
 def a_progress(world: World) -> Row:
-    readiness = world.chance.choice((*READINESS, world.chance.random(), world.chance.randint(0, 32768) / 32768))
+    readiness = world.chance.choice((*READINESS, world.chance.random(), world.chance.uniform(0, 100)))
     return {
         "readiness_score": readiness,
         "overall_accuracy": world.chance.choice((None, 0.0, 0.5, 0.5, 0.75)),
@@ -294,7 +302,7 @@ def a_progress(world: World) -> Row:
 
 def put_progress(world: World, db: Connection) -> None:
     """Inserted, or in the place of what stands there for the user and the exam: REPLACE by a unique key."""
-    user, exam = world.chance.choice(sorted(world.model.users)), world.chance.choice(sorted(world.model.exams))
+    user, exam = world.one_of(world.model.users), world.one_of(world.model.exams)
     row = {"user_id": user, "exam_id": exam, **a_progress(world)}
     key = write(db, "INSERT OR REPLACE", "user_progress", row)
     kept = {k: p for k, p in world.model.progress.items() if (p["user_id"], p["exam_id"]) != (user, exam)}
@@ -306,7 +314,7 @@ def change_progress(world: World, db: Connection) -> None:
         return put_progress(world, db)
     key, row = world.chance.choice(sorted(world.model.progress.items()))
     change = dict(world.chance.sample(sorted(a_progress(world).items()), world.chance.randint(1, 3)))
-    exam = world.chance.choice(sorted(world.model.exams))
+    exam = world.one_of(world.model.exams)
     if (row["user_id"], exam) not in {(p["user_id"], p["exam_id"]) for p in world.model.progress.values()}:
         change["exam_id"] = exam
     run(db, f"UPDATE user_progress SET {', '.join(f'{n} = :{n}' for n in change)} WHERE id = :key", key=key, **change)
@@ -371,7 +379,7 @@ IN_A_TRANSACTION: dict[Callable[[World, Connection], None], int] = {
 
 def an_answer(world: World) -> NewAnswer:
     return NewAnswer(
-        user_id=world.chance.choice(sorted(world.model.users)),
+        user_id=world.one_of(world.model.users),
         question_id=world.chance.choice(sorted(world.model.questions)),
         selected_answer="a",
         is_correct=world.chance.random() < 0.6,
@@ -411,10 +419,10 @@ def record_with_a_mistake(world: World) -> None:
 
 
 def update_progress(world: World) -> None:
-    user, exam = world.chance.choice(sorted(world.model.users)), world.chance.choice(sorted(world.model.exams))
+    user, exam = world.one_of(world.model.users), world.one_of(world.model.exams)
     seen = world.chance.choice((0, 1, 30))
     correct = world.chance.randint(0, seen)
-    ProgressQueries(world.engine).update_progress(
+    made = ProgressQueries(world.engine).update_progress(
         user_id=user, exam_id=exam, questions_seen=seen, correct=correct, now=world.model.now
     )
     found = [p for p in world.model.progress.values() if (p["user_id"], p["exam_id"]) == (user, exam)]
@@ -430,6 +438,8 @@ def update_progress(world: World) -> None:
     own["total_correct"] += correct
     total = own["total_questions_seen"]
     own["overall_accuracy"] = own["total_correct"] / total if total else None
+    assert (made.total_questions_seen, made.total_correct, made.overall_accuracy) == (
+        total, own["total_correct"], own["overall_accuracy"])  # fmt: skip
 
 
 def log_call(world: World) -> None:
@@ -451,7 +461,7 @@ BY_A_METHOD: dict[Callable[[World], None], int] = {
 
 def step(world: World) -> str:
     """One random operation; one of twelve transactions is rolled back, with up to four operations in it."""
-    world.model.now += world.chance.choice((0, 0, 1, 60, HOUR, 6 * HOUR))
+    world.model.now += world.chance.choice((0, 0, 1, 60, 600, HOUR))
     chosen = [*IN_A_TRANSACTION, *BY_A_METHOD]
     weights = [*IN_A_TRANSACTION.values(), *BY_A_METHOD.values()]
     (operation,) = world.chance.choices(chosen, weights)
@@ -495,11 +505,16 @@ def answered_lately(world: World, user: int, since: int) -> set[int]:
 
 def compare_draws(world: World) -> None:
     model, chance = world.model, world.chance
-    exam, user = chance.choice(sorted(model.exams)), chance.choice(sorted(model.users))
+    exam, user, now = world.one_of(model.exams), world.one_of(model.users), model.now
+    hours = chance.choice((0, 1, 24, 24, 24 * 40))
+    timed = [a for a in model.answers.values() if a["answered_at"] is not None]
+    if timed and chance.random() < 0.5:  # the very second at which an answer is recent no more
+        answer = chance.choice(timed)
+        user, exam = answer["user_id"], model.questions[answer["question_id"]]["exam_id"]
+        now = answer["answered_at"] + hours * HOUR
     chosen = world.maybe(chance.sample(sorted(model.objectives), 3), none=0.6)
     low, high = chance.choice((None, None, 1, 2, 3)), chance.choice((None, None, 3, 4, 5))
-    hours = chance.choice((0, 1, 24, 24, 24 * 40))
-    lately = answered_lately(world, user, model.now - hours * HOUR)
+    lately = answered_lately(world, user, now - hours * HOUR)
     eligible = {}
     for key, question in model.may_be_drawn():
         level = question["difficulty"]
@@ -511,7 +526,7 @@ def compare_draws(world: World) -> None:
         limit = chance.choice((1, 2, 5, 20, 500))
         found = StudyQueries(world.engine).study_questions(
             exam_id=exam, user_id=user, limit=limit, objectives=chosen, min_difficulty=low, max_difficulty=high,
-            exclude_answered_hours=hours, mode=mode, now=model.now, seed=chance.randrange(10**6),  # type: ignore[arg-type]
+            exclude_answered_hours=hours, mode=mode, now=now, seed=chance.randrange(10**6),  # type: ignore[arg-type]
         )  # fmt: skip
         keys = [question.id for question in found]
         assert len(keys) == len(set(keys)) == min(limit, len(eligible)), mode
@@ -540,8 +555,21 @@ def compare_statistics(world: World) -> None:
             assert row["avg_time_seconds"] == model["avg_time_seconds"]
 
 
+def compare_tables(world: World) -> None:
+    """The rows themselves, by all columns that the model knows."""
+    for table, rows in (
+        ("user_answers", world.model.answers),
+        ("user_progress", world.model.progress),
+        ("ai_generation_log", world.model.calls),
+        ("objectives", world.model.objectives),
+    ):
+        found = {row["id"]: row for row in world.head.rows(f"SELECT * FROM {table}")}
+        assert {key: {name: found[key][name] for name in row} for key, row in rows.items()} == rows, table
+        assert set(found) == set(rows), table
+
+
 def compare_analytics(world: World) -> None:
-    exam, limit = world.chance.choice(sorted(world.model.exams)), world.chance.choice((3, 500))
+    exam, limit = world.one_of(world.model.exams), world.chance.choice((3, 500))
     found = AnalyticsQueries(world.engine).question_analytics(exam_id=exam, limit=limit)
     rows = [(key, q) for key, q in world.model.questions.items() if q["exam_id"] == exam]
     many = [(key, q) for key, q in rows if (q["total_attempts"] or 0) > 10]
@@ -556,23 +584,25 @@ def in_exam(world: World, user: int, exam: int) -> list[tuple[int, Row]]:
             if a["user_id"] == user and questions[a["question_id"]]["exam_id"] == exam]  # fmt: skip
 
 
-def weekly(world: World, user: int, exam: int) -> int:
+def weekly(world: World, user: int, exam: int, now: int) -> int:
     times = [a["answered_at"] for _, a in in_exam(world, user, exam)]
-    return sum(at is not None and at > world.model.now - WEEK for at in times)
+    return sum(at is not None and at > now - WEEK for at in times)
 
 
 def compare_activity(world: World) -> None:
     queries = ProgressQueries(world.engine)
-    exam, user = world.chance.choice(sorted(world.model.exams)), world.chance.choice(sorted(world.model.users))
+    exam, user = world.one_of(world.model.exams), world.one_of(world.model.users)
     streak = 0
     for _, answer in sorted(in_exam(world, user, exam), key=lambda i: (i[1]["answered_at"] or -1, i[0])):
         streak = streak + 1 if answer["is_correct"] else 0
     assert queries.current_streak(user_id=user, exam_id=exam) == streak
-    assert queries.weekly_activity(user_id=user, exam_id=exam, now=world.model.now) == weekly(world, user, exam)
+    times = [a["answered_at"] for _, a in in_exam(world, user, exam) if a["answered_at"] is not None]
+    for now in (world.model.now, *(at + WEEK for at in times[:2])):  # also when the week of an answer has just ended
+        assert queries.weekly_activity(user_id=user, exam_id=exam, now=now) == weekly(world, user, exam, now)
 
 
 def compare_standings(world: World) -> None:
-    exam, limit = world.chance.choice(sorted(world.model.exams)), world.chance.choice((1, 3, 500))
+    exam, limit = world.one_of(world.model.exams), world.chance.choice((1, 3, 500))
 
     def falling(value: float | None) -> tuple[bool, float]:
         return value is None, -(value or 0.0)
@@ -583,7 +613,13 @@ def compare_standings(world: World) -> None:
     queries = ProgressQueries(world.engine)
     found = queries.leaderboard(exam_id=exam, limit=limit, now=world.model.now)
     assert [(s.rank, s.user_id, s.readiness_score, s.overall_accuracy, s.weekly_activity) for s in found] == [
-        (place, p["user_id"], p["readiness_score"], p["overall_accuracy"], weekly(world, p["user_id"], exam))
+        (
+            place,
+            p["user_id"],
+            p["readiness_score"],
+            p["overall_accuracy"],
+            weekly(world, p["user_id"], exam, world.model.now),
+        )
         for place, p in enumerate(standing[:limit], start=1)
     ]
     ranks = {p["user_id"]: place for place, p in enumerate(standing, start=1)}
@@ -612,7 +648,7 @@ def compare_costs(world: World) -> None:
 
 def compare_searches(world: World) -> None:
     words = world.chance.sample(WORDS, world.chance.choice((1, 1, 2, 3)))
-    exam = world.maybe(world.chance.choice(sorted(world.model.exams)), none=0.5)
+    exam = world.maybe(world.one_of(world.model.exams), none=0.5)
     limit = world.chance.choice((2, 500))
     by_word, by_part = set(), set()
     for key, question in world.model.may_be_drawn():
@@ -635,8 +671,17 @@ def compare_searches(world: World) -> None:
     assert (found.by, [q.id for q in found.questions]) == ("scan", sorted(by_part, reverse=True)[:limit])
 
 
-COMPARISONS = (compare_draws, compare_statistics, compare_analytics, compare_activity, compare_standings, compare_costs,
-               compare_searches)  # fmt: skip
+COMPARISONS = (
+    compare_draws,
+    compare_statistics,
+    compare_analytics,
+    compare_activity,
+    compare_standings,
+    compare_costs,
+    compare_searches,
+    compare_draws,
+    compare_tables,
+)
 
 
 # What the triggers keep, from scratch.
@@ -666,12 +711,12 @@ def compare_pool(world: World) -> None:
 
 
 def compare_nodes(world: World) -> None:
-    """Level by level: 32,768 stretches of 0 to 1, then each eight of them as one; above and below, the ends."""
+    """Level by level: 262,144 stretches of 0 to 128, then each eight of them as one; above and below, the ends."""
     expected: Counter[tuple[int, int]] = Counter()
     for row in world.model.progress.values():
         if (row["total_questions_seen"] or 0) > 50:
-            place = min(max(Fraction(row["readiness_score"] or 0), Fraction(0)), Fraction(32767, 32768))
-            for stretches in (32768, 4096, 512, 64, 8):
+            place = min(max(Fraction(row["readiness_score"] or 0) / 128, Fraction(0)), Fraction(262143, 262144))
+            for stretches in (262144, 32768, 4096, 512, 64, 8):
                 expected[row["exam_id"], stretches + int(place * stretches)] += 1
     rows = world.head.rows("SELECT * FROM leaderboard_nodes")
     assert {(row["exam_id"], row["node"]): row["users"] for row in rows} == dict(expected)
@@ -705,7 +750,7 @@ def test_ten_thousand_random_operations_agree_with_a_plain_model(head: Any) -> N
     with atomic(head.engine) as db:
         for _ in range(4):
             insert_exam(world, db)
-        for _ in range(14):
+        for _ in range(20):
             insert_user(world, db)
         refill(world, db)
     done: list[str] = []

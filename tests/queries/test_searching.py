@@ -137,6 +137,22 @@ def test_one_exam_or_all(head: Any, exam: dict[str, int], by: str) -> None:
         search(head, "alpha", exam_id=999)
 
 
+def test_the_number_of_an_exam_is_no_word_of_its_questions(head: Any, exam: dict[str, int], by: str) -> None:
+    add(head, exam, "alpha")
+    number = add(head, exam, f"Port {exam['exam_id']}")
+    assert found(head, str(exam["exam_id"])) == [number]
+    assert found(head, f"alpha {exam['exam_id']}") == found(head, "exam_id") == []
+    with pytest.raises(UsageError, match="exam_id is"):
+        search(head, "alpha", exam_id='1" OR alpha')
+
+
+def test_a_question_of_another_exam_is_found_there(head: Any, exam: dict[str, int], by: str) -> None:
+    other, key = head.add("exams"), add(head, exam, "alpha")
+    head.change("UPDATE questions SET exam_id = :other", other=other)
+    assert found(head, "alpha", exam_id=exam["exam_id"]) == []
+    assert found(head, "alpha", exam_id=other) == [key]
+
+
 def test_what_is_edited_is_found_by_its_new_words_only(head: Any, exam: dict[str, int], by: str) -> None:
     key = add(head, exam, "alpha", explanation="beta", reference="gamma")
     head.change("UPDATE questions SET text = 'delta', explanation = NULL, reference = 'epsilon'")

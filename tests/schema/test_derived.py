@@ -5,6 +5,7 @@ The witness is plain Python: it reads the table, which no trigger writes, and wo
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -77,12 +78,12 @@ def pool(db: sqlite3.Connection) -> set[tuple[int, int, int, int]]:
 
 
 def expected_nodes(db: sqlite3.Connection) -> dict[tuple[int, int], int]:
-    """Users by exam and stretch of readiness, on five levels; exact, by fractions."""
+    """Users by exam and stretch of readiness from 0 to 128, on six levels; exact, by fractions."""
     found: Counter[tuple[int, int]] = Counter()
     for row in rows(db, "user_progress"):
         if (row["total_questions_seen"] or 0) > 50:
-            place = min(max(Fraction(row["readiness_score"] or 0), Fraction(0)), Fraction(32767, 32768))
-            for stretches in (32768, 4096, 512, 64, 8):
+            place = min(max(Fraction(row["readiness_score"] or 0) / 128, Fraction(0)), Fraction(262143, 262144))
+            for stretches in (262144, 32768, 4096, 512, 64, 8):
                 found[row["exam_id"], stretches + int(place * stretches)] += 1
     return dict(found)
 
@@ -275,7 +276,7 @@ def test_what_is_rolled_back_leaves_the_pool_as_it_was(db: sqlite3.Connection) -
 
 
 POOL_COLUMNS = {"id", "exam_id", "objective_id", "difficulty", "is_active", "review_status"}
-TEXT_COLUMNS = {"id", "text", "explanation", "reference"}
+SEARCHED_COLUMNS = {"id", "text", "explanation", "reference", "exam_id"}
 OTHER_VALUES = {"id": 50, "exam_id": 2, "objective_id": 2, "reviewed_by": 1, "is_active": 0, "difficulty": 4,
                 "review_status": "rejected", "type": "hotspot"}  # fmt: skip
 
@@ -294,7 +295,7 @@ def test_an_update_of_a_column_touches_what_follows_from_it_and_nothing_else(
     head.execute(f"UPDATE questions SET {column.name} = ? WHERE id = 2", (another(column),))
     assert head.execute(f"SELECT count(*) FROM questions WHERE {column.name} = ?", (another(column),)).fetchone()[0]
     assert bool(writes(head)) is (column.name in POOL_COLUMNS)
-    assert (shadows(head) != before) is (column.name in TEXT_COLUMNS)
+    assert (shadows(head) != before) is (column.name in SEARCHED_COLUMNS)
     assert pool(head) == expected_pool(head)
     check_index(head)
 
@@ -420,7 +421,7 @@ def test_an_update_of_a_column_of_progress_keeps_the_leaderboard(board: sqlite3.
 
 
 @pytest.mark.parametrize(
-    "readiness", [0.0, 1.0, 0.5, 1 / 3, 32767 / 32768, 1 - 2**-53, 2**-15, 2**-16, 5e-324, 1e300, -1e300]
+    "readiness", [0.0, 1.0, 0.5, 1 / 3, 99.99, 2**-11, 2**-12, 64 - 2**-40, 128 - 2**-11, 128.0, 5e-324, 1e300, -1e300]
 )
 def test_every_readiness_has_its_stretch(board: sqlite3.Connection, readiness: float) -> None:
     board.execute("UPDATE user_progress SET readiness_score = ? WHERE user_id = 2 AND exam_id = 1", (readiness,))
@@ -436,8 +437,8 @@ NOON = 20_000 * DAY + DAY // 2
 def log() -> Iterator[sqlite3.Connection]:
     with closing(open_head()) as made:
         fill(made)
-        calls = (("draft", "m1", 1.5, 1, NOON), ("draft", "m1", 0.1, 0, NOON), ("draft", "m1", None, None, NOON + 1),
-                 ("draft", "m2", 2.0, 1, NOON), ("review", "m1", 3.0, 1, NOON), ("draft", "m1", 4.0, 1, NOON + DAY),
+        calls = (("draft", "m1", 1.5, 1, NOON), ("draft", "m1", 0.1, 0, 20_000 * DAY), ("draft", "m1", None, None, NOON + 1),
+                 ("draft", "m2", 2.0, 1, NOON), ("review", "m1", 3.0, 1, NOON), ("draft", "m1", 4.0, 1, 20_001 * DAY),
                  ("draft", "m1", 9.0, 1, None), ("draft", "m3", 0.0, 0, 0))  # fmt: skip
         for key, (purpose, model, cents, success, at) in enumerate(calls, start=1):
             add(made, "ai_generation_log", id=key, purpose=purpose, model=model, cost_cents=cents, success=success,
@@ -549,13 +550,15 @@ def random_rows(seed: int) -> list[Base]:
     objectives = [rows.new(Objective, exam_id=exams[place % 3].id) for place in range(6)]
     users = [rows.new(User) for _ in range(40)]
     made += [*exams, *objectives, *users]
+    counts = itertools.cycle((51, 50, None, 300, 0, 49, 52))
     for place in range(220):
         objective = objectives[place % 6]
         status = {"review_status": "approved"} if place % 2 else {}
         made.append(rows.new(Question, exam_id=objective.exam_id, objective_id=objective.id, **status))
     for user in users:
         for exam in exams:
-            made.append(rows.new(UserProgress, user_id=user.id, exam_id=exam.id))
+            seen = next(counts)
+            made.append(rows.new(UserProgress, user_id=user.id, exam_id=exam.id, total_questions_seen=seen))
     for place in range(120):
         made.append(
             rows.new(AiGeneration, purpose="draft", model=f"m{place % 3}", created_at=(place % 11) * DAY + place)

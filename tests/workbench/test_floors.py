@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from ptp.benchmark.floors import Bound, TimedPairs
 from ptp.cli import app
 from ptp.engine.meters import Counters, Statement
-from ptp.errors import UsageError
+from ptp.errors import DiskFull, UsageError
 from ptp.evidence import Stage, read_stage, write_stage
 from ptp.results import Finding, Verdict
 from ptp.workbench import floors
@@ -26,6 +27,7 @@ from ptp.workbench.floors import (
     judged_work,
     measure_floors,
     not_applicable,
+    prepare_and_time,
     row_of,
     samples,
     table_text,
@@ -133,7 +135,7 @@ def test_work_is_counted_call_by_call_and_each_statement_is_planned_once() -> No
     calls = [
         [Statement("SELECT x FROM t WHERE id = ?", ((n,),)), Statement("SELECT x FROM t ORDER BY x")] for n in (1, 2, 3)
     ]
-    calls[2].append(Statement("SELECT count(*) FROM t, t AS other"))
+    calls[2].insert(0, Statement("SELECT count(*) FROM t, t AS other"))
     steps = iter([700, 100, 400])
 
     def counted(statements: object) -> Counters:
@@ -143,7 +145,7 @@ def test_work_is_counted_call_by_call_and_each_statement_is_planned_once() -> No
         db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, x)")
         found = work_of(calls, db, counted)
         assert work_of((), db, counted) is None
-    # One scan and the sort of the ordered one, two scans of the last.
+    # One scan and the sort of the ordered one, two scans of the third call's own.
     assert found == Work(n=3, statements=3, vm_steps=400, vm_steps_most=700, full_scans=3, sorts=1)
 
 
@@ -166,6 +168,21 @@ def test_recording_an_answer_takes_at_most_four_statements(statements: int, verd
 def test_other_work_and_work_not_counted_is_not_judged() -> None:
     work = Work(n=1, statements=99, vm_steps=1, vm_steps_most=10**6, full_scans=9, sorts=9)
     assert judged_work(query("rank"), work) == judged_work(query("study_questions"), None) == ()
+
+
+def test_a_call_that_fails_as_it_is_recorded_fails_and_a_full_disk_ends_it() -> None:
+    def broken(error: Exception) -> Measured:
+        def prepare() -> Prepared:
+            raise error
+
+        return replace(query(), prepare=prepare)
+
+    _, timed = prepare_and_time(broken(ValueError("no such column")), warmup=0, chance=random.Random(1))
+    (found,) = judged(query(), timed)
+    assert (found.verdict, found.n) == ("fail", 0)
+    assert found.evidence == "After 0 pairs one failed: ValueError: no such column"
+    with pytest.raises(DiskFull):
+        prepare_and_time(broken(DiskFull("The disk is full.")), warmup=0, chance=random.Random(1))
 
 
 def test_what_is_told_only_has_a_row_and_samples_and_no_finding() -> None:
