@@ -20,7 +20,7 @@ CREATE INDEX idx_ai_log_exam ON ai_generation_log (exam_id) WHERE exam_id IS NOT
 CREATE INDEX idx_ai_log_objective ON ai_generation_log (objective_id) WHERE objective_id IS NOT NULL;
 CREATE INDEX idx_ai_log_user ON ai_generation_log (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX idx_opportunities_account ON engagement_opportunities (account_id);
-CREATE INDEX idx_opportunities_pending ON engagement_opportunities (relevance_score DESC, id) WHERE status = 'pending';
+CREATE INDEX idx_opportunities_pending ON engagement_opportunities (status, relevance_score DESC, id) WHERE status = 'pending';
 CREATE INDEX idx_opportunities_tweet ON engagement_opportunities (tweet_id);
 CREATE INDEX idx_questions_exam ON questions (exam_id);
 CREATE INDEX idx_questions_hardest ON questions (exam_id, correct_attempts * 1.0 / total_attempts) WHERE total_attempts > 10;

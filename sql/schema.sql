@@ -446,7 +446,7 @@ CREATE INDEX idx_ai_log_user ON ai_generation_log (user_id) WHERE user_id IS NOT
 
 CREATE INDEX idx_opportunities_account ON engagement_opportunities (account_id);
 
-CREATE INDEX idx_opportunities_pending ON engagement_opportunities (relevance_score DESC, id) WHERE status = 'pending';
+CREATE INDEX idx_opportunities_pending ON engagement_opportunities (status, relevance_score DESC, id) WHERE status = 'pending';
 
 CREATE INDEX idx_opportunities_tweet ON engagement_opportunities (tweet_id);
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def open_engine(url: str | Path, *, read_only: bool = False, settings: Settings 
         return db
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=values.pool_size)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", lambda db: _begin(db, path))
     event.listen(engine, "handle_error", lambda context: _name_error(context, path))
     return engine
 
@@ -56,22 +56,49 @@ def atomic(engine: Engine) -> Iterator[Connection]:
         yield db
 
 
-def fetch(db: Connection, sql: str, values: Sequence[Any]) -> list[Any]:
-    """All rows of SQL text with its values bound to `?`, as plain tuples.
+def fetch(db: Connection, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
+    """All rows of SQL text with its values bound to `?` in order, or by name, as plain tuples.
 
     For what runs often: SQLAlchemy's own rows and the compiling of its expressions cost more than a short query.
+    Where nobody listens to statements, they go straight to the driver. Raises UsageError for a value that SQLite
+    cannot hold, and ptp's or SQLAlchemy's errors otherwise.
     """
-    cursor: Any = db.exec_driver_sql(sql, tuple(values)).cursor
-    found: list[Any] = cursor.fetchall()
-    return found
+    bound = values if isinstance(values, dict) else tuple(values)
+    try:
+        if db.dispatch.before_cursor_execute:
+            return _told(db, sql, bound)
+        if not db.in_transaction():
+            db.begin()
+        try:
+            found: list[Any] = db.connection.cursor().execute(sql, bound).fetchall()
+        except sqlite3.Error:
+            # A statement that fails has done nothing, and through SQLAlchemy it fails again, with the right error. But
+            # never outside of the transaction, which some errors (a full disk) have SQLite end at once.
+            raw: Any = db.connection.dbapi_connection
+            if not raw.in_transaction:
+                raise CannotFinish("SQLite ended the transaction: the disk is full, or could not be used.") from None
+            return _told(db, sql, bound)
+        return found
+    except OverflowError:
+        raise UsageError("A whole number is too large: SQLite holds them in 64 bits.") from None
+    except UnicodeEncodeError:
+        raise UsageError("A text holds half a surrogate pair, which is no character: it cannot be stored.") from None
 
 
-def _begin(db: Connection) -> None:
-    if db.get_execution_options().get(_WRITES):
-        db.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        # Straight to the driver: a deferred BEGIN takes no lock and cannot fail, and every read pays for it.
-        db.connection.cursor().execute("BEGIN")
+def _told(db: Connection, sql: str, bound: Any) -> list[Any]:
+    """The rows, with SQLAlchemy's events and errors."""
+    result = db.exec_driver_sql(sql, bound)
+    cursor: Any = result.cursor
+    return cursor.fetchall() if result.returns_rows else []
+
+
+def _begin(db: Connection, path: Path) -> None:
+    """Begin at the driver: through SQLAlchemy it would cost as much as the statement that follows."""
+    kind = "BEGIN IMMEDIATE" if db.get_execution_options().get(_WRITES) else "BEGIN"
+    try:
+        db.connection.cursor().execute(kind)
+    except sqlite3.Error as problem:
+        raise named(problem, path) from problem
 
 
 def _name_error(context: ExceptionContext, path: Path) -> None:

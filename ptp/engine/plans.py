@@ -100,6 +100,9 @@ def plan_of(db: sqlite3.Connection, sql: str, parameters: Sequence[Any] | Mappin
     for number, parent, _, text in lines:
         depths[number] = depths.get(parent, -1) + 1
         table = by_address.get(number)
+        # A cursor's number is used again: what it is opened on later may not be what the line speaks of.
+        if table and text.startswith("SCAN ") and _table_by_text(text, texts, {table}) is None:
+            table = None
         if table is None and text.startswith(("SEARCH ", "BLOOM ")):
             table = _table_by_text(text, texts, tables)
         steps.append(_step(text, table, of_index=of_index, depth=depths[number]))

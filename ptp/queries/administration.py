@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from sqlalchemy import Connection, Engine, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Column, Connection, Engine, Table, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ptp.engine import atomic
 from ptp.errors import UsageError
 from ptp.queries.arguments import whole
-from ptp.queries.tables import AUDIT_LOG, EXAMS, QUESTIONS, USERS, rows_of
+from ptp.queries.tables import AUDIT_LOG, EXAMS, QUESTIONS, USERS, Prepared
 from ptp.schema.columns import Flag
 
 Entity: TypeAlias = Literal["question", "exam", "user", "subscription"]
@@ -88,16 +89,16 @@ def change(
                 "success": True,
                 "created_at": now,
             }
-            found = db.execute(insert(AUDIT_LOG).values(entry).returning(*_SHOWN)).one()
+            (found,) = _ENTER.rows(db, entry)
     except IntegrityError as problem:
         raise UsageError(f"The {entity} cannot be changed so: {str(problem.orig).rstrip('.')}.") from None
-    return rows_of(AuditRecord, (found,))[0]
+    return _record(found)
 
 
 def trail(engine: Engine, *, since: int, until: int, limit: int) -> tuple[AuditRecord, ...]:
     """The newest entries of a period."""
     with engine.connect() as db:
-        return rows_of(AuditRecord, db.execute(_TRAIL, {"since": since, "until": until, "limit": limit}))
+        return tuple(map(_record, _TRAIL.rows(db, {"since": since, "until": until, "limit": limit})))
 
 
 def history(engine: Engine, *, entity: Entity, entity_id: int, limit: int) -> tuple[AuditRecord, ...]:
@@ -105,7 +106,12 @@ def history(engine: Engine, *, entity: Entity, entity_id: int, limit: int) -> tu
     _check_entity(entity)
     values = {"entity": entity, "key": str(whole("entity_id", entity_id, low=1, high=2**63 - 1)), "limit": limit}
     with engine.connect() as db:
-        return rows_of(AuditRecord, db.execute(_HISTORY, values))
+        return tuple(map(_record, _HISTORY.rows(db, values)))
+
+
+def _record(row: Sequence[Any]) -> AuditRecord:
+    found = AuditRecord._make(row)
+    return found._replace(success=None if found.success is None else bool(found.success))
 
 
 def _check_entity(entity: str) -> None:
@@ -135,25 +141,35 @@ def _check(entity: str, action: str, entity_id: int | None, values: Mapping[str,
 
 def _row(db: Connection, entity: Entity, entity_id: int) -> dict[str, Any]:
     table = _TABLES[entity]
-    found = db.execute(select(table).where(table.c.id == entity_id)).mappings().one_or_none()
-    if found is None:
+    found = _SELECT[table.name].rows(db, {"key": entity_id})
+    if not found:
         kind = "user" if entity == "subscription" else entity
         raise UsageError(f"There is no {kind} with id {entity_id!r}.")
-    return dict(found)
+    return {c.name: _as_told(c, value) for c, value in zip(table.columns, found[0], strict=True)}
+
+
+def _as_told(column: Column[Any], value: Any) -> Any:
+    """A flag as True or False, as it is given; anything else as it stands."""
+    return bool(value) if isinstance(column.type, Flag) and value is not None else value
 
 
 def _write(
     db: Connection, table: Table, action: Action, entity_id: int | None, values: dict[str, Any], now: int
 ) -> int:
-    if action == "delete":
-        db.execute(delete(table).where(table.c.id == entity_id))
-    elif action == "update":
-        db.execute(update(table).where(table.c.id == entity_id).values({**values, "updated_at": now}))
-    else:
-        times = {"created_at": now, "updated_at": now}
-        return int(db.execute(insert(table).values({**times, **values}).returning(table.c.id)).scalar_one())
-    assert entity_id is not None
-    return entity_id
+    times = {"updated_at": now} if action == "update" else {"created_at": now, "updated_at": now}
+    given = {} if action == "delete" else {**times, **values}
+    (written,) = _writing(action, table, tuple(given)).rows(db, {**given, "key": entity_id})
+    return int(written[0])
+
+
+@cache
+def _writing(action: Action, table: Table, names: tuple[str, ...]) -> Prepared:
+    """The statement that creates, updates or deletes a row, and gives its id."""
+    values: dict[str, Any] = {name: bindparam(name) for name in names}
+    if action == "create":
+        return Prepared(insert(table).values(values).returning(table.c.id))
+    changing = delete(table) if action == "delete" else update(table).values(values)
+    return Prepared(changing.where(table.c.id == bindparam("key")).returning(table.c.id))
 
 
 def _as_json(values: Mapping[str, Any]) -> str:
@@ -163,13 +179,17 @@ def _as_json(values: Mapping[str, Any]) -> str:
 
 _LOG = AUDIT_LOG.c
 _SHOWN = tuple(_LOG[name] for name in AuditRecord._fields)
-_TRAIL = (
+_ENTRY = (*Actor.__dataclass_fields__, "action", "entity_type", "entity_id", "old_values", "new_values", "success",
+          "created_at")  # fmt: skip
+_ENTER = Prepared(insert(AUDIT_LOG).values({name: bindparam(name) for name in _ENTRY}).returning(*_SHOWN))
+_SELECT = {t.name: Prepared(select(t).where(t.c.id == bindparam("key"))) for t in {QUESTIONS, EXAMS, USERS}}
+_TRAIL = Prepared(
     select(*_SHOWN)
     .where(_LOG.created_at > bindparam("since"), _LOG.created_at <= bindparam("until"))
     .order_by(_LOG.created_at.desc(), _LOG.id.desc())
     .limit(bindparam("limit"))
 )
-_HISTORY = (
+_HISTORY = Prepared(
     select(*_SHOWN)
     .where(_LOG.entity_type == bindparam("entity"), _LOG.entity_id == bindparam("key"))
     .order_by(_LOG.id.desc())

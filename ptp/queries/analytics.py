@@ -11,7 +11,7 @@ from ptp.queries import administration, generations
 from ptp.queries.administration import Action, Actor, AuditRecord, Entity
 from ptp.queries.arguments import DAY, LONGEST_PERIOD_DAYS, moment, page, require_known, whole
 from ptp.queries.generations import AiCost, NewGeneration
-from ptp.queries.tables import QUESTIONS, rows_of
+from ptp.queries.tables import QUESTIONS, Prepared, rows_of
 from ptp.schema.content import SUCCESS_RATE
 
 LEAST_ATTEMPTS = 10
@@ -95,7 +95,7 @@ class AnalyticsQueries:
         Raises UsageError for an unknown exam and a bad limit.
         """
         with self._engine.connect() as db:
-            rows = db.execute(_STATISTICS, {"exam_id": exam_id, "limit": page(limit)}).all()
+            rows = _STATISTICS.rows(db, {"exam_id": exam_id, "limit": page(limit)})
             if not rows:
                 require_known(db, exam_id=exam_id)
         return rows_of(QuestionStatistics, rows)
@@ -104,7 +104,7 @@ class AnalyticsQueries:
 _ASKED = QUESTIONS.c
 # In the words of the index: SQLAlchemy would divide by total_attempts + 0.0, which the index does not know.
 _SUCCESS: ColumnElement[float] = literal_column(SUCCESS_RATE, REAL).label("success_rate")
-_STATISTICS = (
+_STATISTICS = Prepared(
     select(
         _ASKED.id,
         _ASKED.objective_id,

@@ -59,19 +59,17 @@ class Wanted:
 
 def draw(db: Connection, wanted: Wanted, *, mode: Mode, columns: str, chance: random.Random) -> list[Row] | None:
     """The rows drawn, in order, as `columns` of `question`; None where user, exam or filters know no question."""
+    weakest = _weakest(db, wanted, columns) if mode == "weak_areas" else []
+    missing = wanted.limit - len(weakest)
+    if not missing:
+        return weakest
     sql = _cells(wanted.objectives is not None, wanted.by_difficulty)
     cells: list[Cell] = sorted(fetch(db, sql, (wanted.user_id, wanted.exam_id, *wanted.filters)))
     if not cells:
         return None
-    if mode != "weak_areas":
-        groups = _by_difficulty(cells) if mode == "speed_drill" else [cells]
-        return _from_pool(db, wanted, groups=groups, sql=_pick(columns), limit=wanted.limit, chance=chance)
-    weakest = _weakest(db, wanted, columns)
-    missing = wanted.limit - len(weakest)
-    if not missing:
-        return weakest
-    never_asked = _pick(columns, where=f"({SUCCESS_RATE}) IS NULL")
-    return weakest + _from_pool(db, wanted, groups=[cells], sql=never_asked, limit=missing, chance=chance)
+    groups = _by_difficulty(cells) if mode == "speed_drill" else [cells]
+    pick = _pick(columns, where=f"({SUCCESS_RATE}) IS NULL" if mode == "weak_areas" else "true")
+    return weakest + _from_pool(db, wanted, groups=groups, sql=pick, limit=missing, chance=chance)
 
 
 def _from_pool(
@@ -112,8 +110,8 @@ def _by_difficulty(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 def _weakest(db: Connection, wanted: Wanted, columns: str) -> list[Row]:
     sql = _merge(columns, wanted.objectives is not None, wanted.by_difficulty)
-    exam = wanted.exam_id
-    return fetch(db, sql, (exam, *wanted.filters, exam, exam, wanted.user_id, wanted.since, wanted.limit))
+    user, exam = wanted.user_id, wanted.exam_id
+    return fetch(db, sql, (user, exam, *wanted.filters, exam, exam, user, wanted.since, wanted.limit))
 
 
 def _filters(objectives: bool, difficulty: bool) -> str:
@@ -163,13 +161,14 @@ def _merge(columns: str, objectives: bool, difficulty: bool) -> str:
     return f"""
         WITH RECURSIVE merged (objective_id, difficulty, rate, id) AS (
             SELECT taken.objective_id, taken.difficulty, {rate}, taken.id
-            FROM question_cells AS cell
+            FROM users
+            CROSS JOIN question_cells AS cell
             CROSS JOIN questions AS taken ON taken.id = (
                 SELECT id FROM questions
                 WHERE exam_id = cell.exam_id AND objective_id = cell.objective_id
                     AND difficulty IS nullif(cell.difficulty, 0) AND {in_index}
                 ORDER BY {SUCCESS_RATE}, id LIMIT 1)
-            WHERE cell.exam_id = ?{_filters(objectives, difficulty)}
+            WHERE users.id = ? AND cell.exam_id = ?{_filters(objectives, difficulty)}
             UNION ALL
             SELECT taken.objective_id, taken.difficulty, {rate}, taken.id
             FROM merged

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, bindparam, insert
 from sqlalchemy.exc import IntegrityError
 
 from ptp.engine import atomic, fetch
 from ptp.errors import UsageError
 from ptp.queries.arguments import DAY, count_of, require_known
-from ptp.queries.tables import AI_GENERATIONS
+from ptp.queries.tables import AI_GENERATIONS, Prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def log_generation(engine: Engine, generation: NewGeneration, *, now: int) -> in
     values = _checked(generation) | {"created_at": now}
     try:
         with atomic(engine) as db:
-            return int(db.execute(insert(AI_GENERATIONS).values(values).returning(AI_GENERATIONS.c.id)).scalar_one())
+            return int(_ENTER.value(db, values))
     except IntegrityError:
         with engine.connect() as db:  # a foreign key does not say which one failed
             require_known(
@@ -110,6 +110,11 @@ def _checked(generation: NewGeneration) -> dict[str, Any]:
     made = json.dumps(list(generation.question_ids)) if generation.question_ids else None
     return {**asdict(generation), "question_ids": made, "total_tokens": sum(tokens) if tokens else None}
 
+
+_ENTRY = (*NewGeneration.__dataclass_fields__, "total_tokens", "created_at")
+_ENTER = Prepared(
+    insert(AI_GENERATIONS).values({name: bindparam(name) for name in _ENTRY}).returning(AI_GENERATIONS.c.id)
+)
 
 # In the order of the key. They are summed in Python: the key begins with the day, so that SQLite would have to sort.
 _DAYS = """

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, bindparam, func, literal_column, select, text, tr
 
 from ptp.queries.activity import answers_since, current_streak
 from ptp.queries.arguments import WEEK, moment, page, require_known
-from ptp.queries.tables import EXAMS, STUDY_SESSIONS, USER_PROGRESS, USERS, rows_of
+from ptp.queries.tables import EXAMS, STUDY_SESSIONS, USER_PROGRESS, USERS, Prepared, rows_of
 from ptp.queries.totals import Added, Totals, add_totals
 
 LEAST_SEEN = 50
@@ -91,7 +91,7 @@ class ProgressQueries:
         """
         values = {"user_id": user_id, "exam_id": exam_id, "since": moment(now) - WEEK}
         with self._engine.connect() as db:
-            found = db.execute(_PROGRESS, values).all()
+            found = _PROGRESS.rows(db, values)
             if not found:
                 require_known(db, user_id=user_id, exam_id=exam_id)
         return rows_of(Progress, found)[0]
@@ -122,7 +122,7 @@ class ProgressQueries:
         """
         values = {"exam_id": exam_id, "limit": page(limit), "since": moment(now) - WEEK}
         with self._engine.connect() as db:
-            rows = db.execute(_LEADERBOARD, values).all()
+            rows = _LEADERBOARD.rows(db, values)
             if not rows:
                 require_known(db, exam_id=exam_id)
         return tuple(Standing(rank, *row) for rank, row in enumerate(rows, start=1))
@@ -130,7 +130,7 @@ class ProgressQueries:
     def rank(self, *, user_id: int, exam_id: int) -> int | None:
         """The user's rank in an exam's leaderboard, from 1; None for one who has not seen enough to stand on it."""
         with self._engine.connect() as db:
-            found: int | None = db.scalar(_RANK, {"user_id": user_id, "exam_id": exam_id})
+            found: int | None = _RANK.value(db, {"user_id": user_id, "exam_id": exam_id})
             if found is None:
                 require_known(db, user_id=user_id, exam_id=exam_id)
         return found
@@ -146,14 +146,14 @@ class ProgressQueries:
     def recent_activity(self, *, user_id: int, limit: int = 10) -> tuple[RecentSession, ...]:
         """The user's study sessions in all exams, those active last first."""
         with self._engine.connect() as db:
-            rows = db.execute(_RECENT, {"user_id": user_id, "limit": page(limit)}).all()
+            rows = _RECENT.rows(db, {"user_id": user_id, "limit": page(limit)})
             if not rows:
                 require_known(db, user_id=user_id)
         return rows_of(RecentSession, rows)
 
-    def _count(self, statement: Any, values: dict[str, int]) -> int:
+    def _count(self, statement: Prepared, values: dict[str, int]) -> int:
         with self._engine.connect() as db:
-            found: int | None = db.scalar(statement, values)
+            found: int | None = statement.value(db, values)
             if found is None:
                 require_known(db, user_id=values["user_id"], exam_id=values["exam_id"])
         return found or 0
@@ -165,8 +165,8 @@ _SINCE: Any = bindparam("since")
 # One row when user and exam are known, none otherwise.
 _BOTH = EXAMS.join(USERS, true())
 _ARE_KNOWN = (EXAMS.c.id == _EXAM, USERS.c.id == _USER)
-_WEEKLY = select(answers_since(_USER, _EXAM, since=_SINCE)).select_from(_BOTH).where(*_ARE_KNOWN)
-_STREAK = select(current_streak(_USER, _EXAM)).select_from(_BOTH).where(*_ARE_KNOWN)
+_WEEKLY = Prepared(select(answers_since(_USER, _EXAM, since=_SINCE)).select_from(_BOTH).where(*_ARE_KNOWN))
+_STREAK = Prepared(select(current_streak(_USER, _EXAM)).select_from(_BOTH).where(*_ARE_KNOWN))
 
 _COUNTS = (
     "total_questions_seen", "unique_questions_seen", "total_correct", "total_incorrect", "total_study_minutes",
@@ -177,7 +177,7 @@ _MAY_BE_NONE = (
     "confidence_interval", "last_study_date", "objective_mastery", "weak_topics", "recommended_objectives",
 )  # fmt: skip
 
-_PROGRESS = (
+_PROGRESS = Prepared(
     select(
         USERS.c.id,
         EXAMS.c.id,
@@ -206,7 +206,7 @@ _BEST_FIRST = (
 )
 # The page is cut before the weekly activity is counted, so that it is counted for the page only.
 _BEST = select(USER_PROGRESS).where(*_STANDS).order_by(*_BEST_FIRST).limit(bindparam("limit")).subquery("best")
-_LEADERBOARD = (
+_LEADERBOARD = Prepared(
     select(
         _BEST.c.user_id,
         USERS.c.name,
@@ -221,7 +221,8 @@ _LEADERBOARD = (
 
 # Who is better: by the nodes of the tree (sql/0004_totals.sql), those in a better stretch of readiness; by the index,
 # those of the same stretch with more readiness, with as much and more accuracy, with as much of both and a lower id.
-_RANK = text("""
+_RANK = Prepared(
+    text("""
     WITH own AS (
         SELECT exam_id, user_id, readiness_score, overall_accuracy,
                min(262143, CAST(max(coalesce(readiness_score, 0), 0) * 2048 AS INTEGER)) AS leaf
@@ -253,8 +254,9 @@ _RANK = text("""
     )
     FROM own
 """)
+)
 
-_RECENT = (
+_RECENT = Prepared(
     select(
         STUDY_SESSIONS.c.id,
         STUDY_SESSIONS.c.exam_id,

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, select, text
 from ptp.engine import atomic
 from ptp.errors import CannotFinish, UsageError
 from ptp.queries.arguments import LARGEST_PAGE, count_of, unknown, whole
-from ptp.queries.tables import QUESTIONS, STUDY_SESSIONS, TEST_ATTEMPTS, USERS
+from ptp.queries.tables import QUESTIONS, STUDY_SESSIONS, TEST_ATTEMPTS, USERS, Prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +65,11 @@ def record_answers(engine: Engine, answers: Sequence[NewAnswer], *, now: int) ->
     for answer in answers:
         _check_values(answer)
     with atomic(engine) as db:
-        written = db.execute(_INSERT, {"answers": _as_json(answers), "at": now}).all()
+        written = _INSERT.rows(db, {"answers": _as_json(answers), "at": now})
         if len(written) < len(answers):
             raise _refusal(db, answers)
-        db.execute(_COUNT, {"totals": _totals(answers)})
-    return tuple(RecordedAnswer._make(row)._replace(is_correct=bool(row.is_correct)) for row in sorted(written))
+        _COUNT.rows(db, {"totals": _totals(answers)})
+    return tuple(RecordedAnswer._make((*row[:3], bool(row[3]), *row[4:])) for row in sorted(written))
 
 
 def _check_values(answer: NewAnswer) -> None:
@@ -127,29 +127,34 @@ _NOT_KEPT = re.compile("[\x00\ud800-\udfff]")
 """SQLite's JSON ends a text before U+0000, and writes half a surrogate pair as bytes that cannot be read again."""
 
 _FIELDS = tuple(NewAnswer.__dataclass_fields__)
-_AT = {name: f"json_extract(given.value, '$[{place}]')" for place, name in enumerate((*_FIELDS, "earlier"))}
+_GIVEN = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate((*_FIELDS, "earlier")))
 
-# An answer whose user, question, session or test is not right is not written, and then missed.
-_INSERT = text(f"""
+# An answer whose user, question, session or test is not right is not written, and then missed. MATERIALIZED, as each
+# mention of a value would read its JSON anew.
+_INSERT = Prepared(
+    text(f"""
     INSERT INTO user_answers ({", ".join(_FIELDS)}, attempt_number, days_since_last_seen, answered_at)
-    SELECT {", ".join(_AT[name] for name in _FIELDS)},
-           1 + {_AT["earlier"]} + (
+    WITH given AS MATERIALIZED (SELECT {_GIVEN} FROM json_each(:answers))
+    SELECT {", ".join(f"given.{name}" for name in _FIELDS)},
+           1 + given.earlier + (
                SELECT count(*) FROM user_answers WHERE question_id = questions.id AND user_id = users.id),
-           iif({_AT["earlier"]}, 0, max(0, :at - (
+           iif(given.earlier, 0, max(0, :at - (
                SELECT max(answered_at) FROM user_answers WHERE question_id = questions.id AND user_id = users.id
            )) / 86400),
            :at
-    FROM json_each(:answers) AS given
-    CROSS JOIN users ON users.id = {_AT["user_id"]}
-    CROSS JOIN questions ON questions.id = {_AT["question_id"]}
-    LEFT JOIN study_sessions ON study_sessions.id = {_AT["study_session_id"]}
-    LEFT JOIN test_attempts ON test_attempts.id = {_AT["test_attempt_id"]}
-    WHERE ({_AT["study_session_id"]} IS NULL OR study_sessions.user_id = users.id)
-        AND ({_AT["test_attempt_id"]} IS NULL OR test_attempts.user_id = users.id)
+    FROM given
+    CROSS JOIN users ON users.id = given.user_id
+    CROSS JOIN questions ON questions.id = given.question_id
+    LEFT JOIN study_sessions ON study_sessions.id = given.study_session_id
+    LEFT JOIN test_attempts ON test_attempts.id = given.test_attempt_id
+    WHERE (given.study_session_id IS NULL OR study_sessions.user_id = users.id)
+        AND (given.test_attempt_id IS NULL OR test_attempts.user_id = users.id)
     RETURNING id, user_id, question_id, is_correct, attempt_number, days_since_last_seen, answered_at
 """)
+)
 
-_COUNT = text("""
+_COUNT = Prepared(
+    text("""
     UPDATE questions SET
         total_attempts = coalesce(total_attempts, 0) + added.attempts,
         correct_attempts = coalesce(correct_attempts, 0) + added.correct,
@@ -165,3 +170,4 @@ _COUNT = text("""
     ) AS added
     WHERE questions.id = added.id
 """)
+)

@@ -16,7 +16,7 @@ from ptp.queries.arguments import hours_ago, moment, page, require_known, unknow
 from ptp.queries.drawing import Mode, Wanted, draw
 from ptp.queries.recording import NewAnswer, RecordedAnswer
 from ptp.queries.searching import Search
-from ptp.queries.tables import rows_of
+from ptp.queries.tables import Prepared, rows_of
 
 MODES: tuple[str, ...] = get_args(Mode)
 
@@ -131,10 +131,10 @@ class StudyQueries:
         Raises UsageError for an unknown session.
         """
         with atomic(self._engine) as db:
-            row = db.execute(_WRITE_PROGRESS, {"session_id": session_id}).one_or_none()
-            if row is None:
+            rows = _WRITE_PROGRESS.rows(db, {"session_id": session_id})
+            if not rows:
                 raise unknown("study session", session_id)
-        return _as_progress(*row)
+        return _as_progress(*rows[0])
 
 
 def _as_progress(session_id: int, *totals: Any) -> SessionProgress:
@@ -161,7 +161,8 @@ _SHOWN = ", ".join(f"question.{name}" for name in StudyQuestion._fields)
 
 # printf: SQLite's JSON writes 15 digits of a REAL, which are not enough to get the same number back.
 # last_activity follows the answers and never goes back.
-_WRITE_PROGRESS = text("""
+_WRITE_PROGRESS = Prepared(
+    text("""
     UPDATE study_sessions SET
         total_questions = found.total,
         correct_answers = found.correct,
@@ -187,3 +188,4 @@ _WRITE_PROGRESS = text("""
     RETURNING id, total_questions, correct_answers, accuracy, time_spent_seconds, avg_time_per_question,
               objective_scores
 """)
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import REAL, ColumnElement, Integer, Table, and_, literal_column, type_coerce
+from sqlalchemy import REAL, ClauseElement, ColumnElement, Connection, Integer, Table, and_, literal_column, type_coerce
+from sqlalchemy.dialects import sqlite
 
+from ptp.engine import fetch
 from ptp.schema import (
     AiGeneration,
     AuditEntry,
@@ -46,6 +48,29 @@ OPPORTUNITIES = _table(EngagementOpportunity)
 GROWTH_METRICS = _table(GrowthMetric)
 AI_GENERATIONS = _table(AiGeneration)
 AUDIT_LOG = _table(AuditEntry)
+
+
+class Prepared:
+    """A statement that is compiled once: its SQL, and the values that stand in it; rows come back as plain tuples.
+
+    What SQLAlchemy does for each call (the key of its cache, the types of values and rows) costs more than most of
+    these statements. Booleans are given and returned as 0 and 1.
+    """
+
+    def __init__(self, statement: ClauseElement) -> None:
+        """Compile the statement for SQLite."""
+        compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
+        self._sql = str(compiled)
+        self._constants = dict(compiled.params)
+
+    def rows(self, db: Connection, values: Mapping[str, Any]) -> list[Any]:
+        """Run it with `values` by name, and fetch all rows."""
+        return fetch(db, self._sql, {**self._constants, **values})
+
+    def value(self, db: Connection, values: Mapping[str, Any]) -> Any:
+        """The first value of the first row; None where there is no row."""
+        rows = self.rows(db, values)
+        return rows[0][0] if rows else None
 
 
 def number(flag: ColumnElement[Any]) -> ColumnElement[int]:

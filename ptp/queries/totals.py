@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from ptp.engine import atomic
 from ptp.errors import UsageError
 from ptp.queries.arguments import count_of, day_of, require_known
-from ptp.queries.tables import USER_PROGRESS, ratio, rows_of
+from ptp.queries.tables import USER_PROGRESS, Prepared, ratio, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def add_totals(engine: Engine, added: Added, *, user_id: int, exam_id: int, now:
     values = _checked(added) | {"user_id": user_id, "exam_id": exam_id, "at": now, "day": day_of(now).isoformat()}
     try:
         with atomic(engine) as db:
-            row = db.execute(_ADD, values).one()
+            (row,) = _ADD.rows(db, values)
     except IntegrityError:
         # A foreign key does not say which one failed; on this path only it is worth asking.
         with engine.connect() as db:
@@ -107,4 +107,4 @@ def _add_totals() -> Any:
     ).returning(*(old[name] for name in Totals._fields))
 
 
-_ADD = _add_totals()
+_ADD = Prepared(_add_totals())

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 from ptp.engine import atomic
 from ptp.errors import UsageError
 from ptp.queries.arguments import LONGEST_PERIOD_DAYS, day_of, day_text, moment, page, whole
-from ptp.queries.tables import GROWTH_METRICS, OPPORTUNITIES, TWEETS, TWITTER_ACCOUNTS, rows_of
+from ptp.queries.tables import GROWTH_METRICS, OPPORTUNITIES, TWEETS, TWITTER_ACCOUNTS, Prepared, rows_of
 
 TARGET_NET_FOLLOWERS = (500, 1_000)
 """What is wanted of a month, both included."""
@@ -95,7 +95,7 @@ class TwitterQueries:
     def pending_opportunities(self, *, limit: int = 20) -> tuple[Opportunity, ...]:
         """The pending opportunities with their tweet and account, most relevant first."""
         with self._engine.connect() as db:
-            rows = db.execute(_PENDING, {"limit": page(limit)}).all()
+            rows = _PENDING.rows(db, {"limit": page(limit)})
         return rows_of(Opportunity, rows)
 
     def record_daily_metrics(self, metrics: DailyMetrics, *, now: int | None = None) -> None:
@@ -108,7 +108,7 @@ class TwitterQueries:
             if name != "date" and value is not None and not isinstance(value, int | float):
                 raise UsageError(f"{name} is {value!r}: it must be a number.")
         with atomic(self._engine) as db:
-            db.execute(_RECORD, values)
+            _RECORD.rows(db, values)
 
     def growth_analytics(self, *, days: int = 30, now: int | None = None) -> tuple[GrowthDay, ...]:
         """Each of the last `days` days that is there, up to and with today (UTC), in order.
@@ -119,7 +119,7 @@ class TwitterQueries:
         first = _back(last, whole("days", days, low=1, high=LONGEST_PERIOD_DAYS) - 1)
         values = {"first": first, "last": last}
         with self._engine.connect() as db:
-            rows = db.execute(_GROWTH, {name: day.isoformat() for name, day in values.items()}).all()
+            rows = _GROWTH.rows(db, {name: day.isoformat() for name, day in values.items()})
         return rows_of(GrowthDay, rows)
 
     def net_followers(self, *, months: int = 12, now: int | None = None) -> tuple[GrowthMonth, ...]:
@@ -131,7 +131,7 @@ class TwitterQueries:
         months_since_zero = last.year * 12 + last.month - whole("months", months, low=1, high=120)
         first = date(months_since_zero // 12, months_since_zero % 12 + 1, 1)
         with self._engine.connect() as db:
-            rows = db.execute(_MONTHS, {"first": first.isoformat(), "last": last.isoformat()}).all()
+            rows = _MONTHS.rows(db, {"first": first.isoformat(), "last": last.isoformat()})
         return tuple(_month(*row) for row in rows)
 
 
@@ -148,7 +148,7 @@ def _back(day: date, days: int) -> date:
     return day - timedelta(days=min(days, (day - date.min).days))
 
 
-_PENDING = (
+_PENDING = Prepared(
     select(
         *(
             OPPORTUNITIES.c[n]
@@ -177,7 +177,8 @@ def _record() -> Any:
 
 # By days, not by rows: where days are missing, 7 rows are more than 7 days. Both sides go by the index on the date,
 # and the groups come in its order, so that nothing is sorted.
-_GROWTH = text("""
+_GROWTH = Prepared(
+    text("""
     SELECT own.date, own.followers_count, own.new_followers, own.lost_followers, own.impressions,
            own.engagement_rate, own.ai_costs, own.ai_costs * 1.0 / own.new_followers AS cost_per_follower,
            avg(week.new_followers), avg(week.impressions), avg(week.engagement_rate), avg(week.ai_costs)
@@ -186,9 +187,11 @@ _GROWTH = text("""
     WHERE own.date BETWEEN :first AND :last
     GROUP BY own.date ORDER BY own.date
 """)
+)
 
 # Each month is a range of days.
-_MONTHS = text("""
+_MONTHS = Prepared(
+    text("""
     WITH RECURSIVE months (month) AS (
         SELECT :first
         UNION ALL
@@ -201,5 +204,6 @@ _MONTHS = text("""
             WHERE date BETWEEN months.month AND min(date(months.month, '+1 month', '-1 day'), :last)) AS net
     FROM months WHERE days > 0
 """)
+)
 
-_RECORD = _record()
+_RECORD = Prepared(_record())

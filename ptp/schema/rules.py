@@ -45,12 +45,14 @@ _LEADERBOARD = f"""
     SELECT 'exam ' || ranges.exam_id || ', node ' || node || ': ' || users || ' users, and it should be ' || (
         SELECT count(*) FROM user_progress
         WHERE user_progress.exam_id = ranges.exam_id AND total_questions_seen > 50
-            AND (coalesce(readiness_score, 0) >= low OR low = 0) AND (coalesce(readiness_score, 0) < high OR high = 128))
+            AND (coalesce(readiness_score, 0) >= low OR low = 0)
+            AND (coalesce(readiness_score, 0) < high OR high = 128))
     FROM ({_RANGES}) AS ranges
     WHERE users <> (
         SELECT count(*) FROM user_progress
         WHERE user_progress.exam_id = ranges.exam_id AND total_questions_seen > 50
-            AND (coalesce(readiness_score, 0) >= low OR low = 0) AND (coalesce(readiness_score, 0) < high OR high = 128))
+            AND (coalesce(readiness_score, 0) >= low OR low = 0)
+            AND (coalesce(readiness_score, 0) < high OR high = 128))
     UNION ALL
     SELECT 'exam ' || coalesce(standing.exam_id, counted.exam_id) || ', level ' || levels.value || ': '
         || coalesce(counted.users, 0) || ' users, and it should be ' || coalesce(standing.users, 0)

@@ -59,6 +59,7 @@ class EngagementOpportunity(Base):
     __table_args__ = strict(
         index(
             "idx_opportunities_pending",
+            "status",
             "relevance_score DESC",
             "id",
             serves="pending opportunities by relevance",

@@ -23,7 +23,7 @@ from ptp.workload.limits import Profile
 NAME = "03_benchmark"
 TITLE = "Benchmark"
 _SCRATCH = "bench-scratch.db"
-_GROWTH = 32_000_000  # bytes that the cases which write add to the copy and its log: 13 MB with profile full
+_GROWTH = 64_000_000  # bytes that the cases which write add to the copy and its log: 41 MB with profile full
 
 
 def benchmark(

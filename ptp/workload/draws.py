@@ -12,7 +12,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine, text
@@ -73,14 +73,22 @@ def draw(engine: Engine, *, count: int, seed: int) -> tuple[Drawn, ...]:
 
 
 def batches_of(engine: Engine, draws: Sequence[Drawn]) -> Callable[[Drawn], list[NewAnswer]]:
-    """Makes of a draw a batch of BATCH answers, drawn for it.
+    """Makes of a draw a batch: BATCH answers of its user to questions of its exam, as after a sitting.
 
-    They are others than `draws`, of which there are too few: with each repetition a user's earlier answers to the
-    same question, which are counted when one is recorded, would become more.
+    The questions are others than those of `draws`, of which there are too few: with each repetition a user's earlier
+    answers to the same question, which are counted when one is recorded, would become more.
     """
     seed = sum(d.question_id for d in draws)
-    pool = draw(engine, count=min(len(draws) * BATCH, _BATCH_DRAWS), seed=seed)
-    return lambda d: [new_answer(pool[(d.number * BATCH + place) % len(pool)]) for place in range(BATCH)]
+    pools: dict[int, list[Drawn]] = {}
+    for one in draw(engine, count=min(len(draws) * BATCH, _BATCH_DRAWS), seed=seed):
+        pools.setdefault(one.exam_id, []).append(one)
+
+    def batch(d: Drawn) -> list[NewAnswer]:
+        pool = pools.get(d.exam_id, [d])
+        asked = (pool[(d.number * BATCH + place) % len(pool)] for place in range(BATCH))
+        return [new_answer(replace(one, user_id=d.user_id, session_id=d.session_id)) for one in asked]
+
+    return batch
 
 
 def new_answer(d: Drawn) -> NewAnswer:

@@ -245,3 +245,10 @@ def test_the_queue_of_a_recursive_query_is_no_table() -> None:
         )
         assert full_scans(plan) == ()
         assert [s.table for s in plan.steps if s.kind == "search"] == ["node"]
+
+
+def test_a_materialized_subquery_is_no_table_though_its_cursor_becomes_one() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a)")
+        sql = "INSERT INTO t (a) WITH g AS MATERIALIZED (SELECT value AS v FROM json_each(?)) SELECT v + (SELECT count(*) FROM t AS u WHERE u.id = v) FROM g RETURNING id"
+        assert full_scans(plan_of(db, sql, ("[1]",))) == ()

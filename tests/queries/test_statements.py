@@ -60,7 +60,7 @@ def change(world: Any, **more: Any) -> object:
 CALLS: dict[str, tuple[int, Callable[[Any], object]]] = {
     "study_questions": (2, lambda w: StudyQueries(w.engine).study_questions(**w.ids, now=NOW)),
     "study_questions, speed_drill": (2, lambda w: StudyQueries(w.engine).study_questions(**w.ids, mode="speed_drill")),
-    "study_questions, weak_areas": (2, lambda w: StudyQueries(w.engine).study_questions(**w.ids, mode="weak_areas")),
+    "study_questions, weak_areas": (1, lambda w: StudyQueries(w.engine).study_questions(**w.ids, mode="weak_areas")),
     # The cells, the 39 weakest, and two choices of never answered ones: there are none, as the second shows.
     "study_questions, all of weak_areas": (
         4, lambda w: StudyQueries(w.engine).study_questions(**w.ids, mode="weak_areas", limit=50, now=NOW)),

@@ -146,7 +146,7 @@ def test_types_are_those_that_the_meaning_of_a_column_asks_for(head: sqlite3.Con
 def test_not_null_and_primary_keys_are_those_of_the_drizzle_shape(head: sqlite3.Connection, table: str) -> None:
     found = {r[1]: (bool(r[3]), bool(r[5])) for r in head.execute(f"PRAGMA table_info({table})")}
     expected = {c["name"]: (c["not_null"], c["primary_key"]) for c in FACTS["drizzle"][table]["columns"]}
-    assert found == expected | {name: (False, False) for name in HEAD_ONLY.get(table, [])}
+    assert found == expected | dict.fromkeys(HEAD_ONLY.get(table, []), (False, False))
 
 
 @pytest.mark.parametrize("table", HEAD)
