@@ -6,6 +6,7 @@ slots, the totals of a day from the log.
 
 from __future__ import annotations
 
+from ptp.results import Severity
 from ptp.verification.rules import Rule
 
 SEARCH_TABLE = "question_search"
@@ -99,3 +100,113 @@ DERIVED = (
     Rule("verify.derived.times", "Each mean time is the rounded mean of its question's times", _TIMES),
 )
 """The rules on what is derived from other rows."""
+
+
+def _domain(
+    name: str,
+    claim: str,
+    table: str,
+    broken: str,
+    *,
+    severity: Severity = "data",
+    join: str = "",
+    beside: tuple[str, ...] = (),
+) -> Rule:
+    """A rule on single rows of a table, or on rows beside those of the tables `beside`."""
+    place = f"SELECT '{table}, key ' || {table}.id FROM {table} {join} WHERE {broken}"
+    return Rule(f"verify.domain.{name}", claim, place, severity, table, beside)
+
+
+DOMAIN = (
+    _domain(
+        "question-attempts",
+        "No question was answered right more often than it was answered",
+        "questions",
+        "questions.correct_attempts > questions.total_attempts",
+    ),
+    _domain(
+        "question-counts",
+        "No count or mean time of a question is negative",
+        "questions",
+        "min(coalesce(total_attempts, 0), coalesce(correct_attempts, 0), coalesce(avg_time_seconds, 0)) < 0",
+    ),
+    _domain(
+        "question-exam",
+        "The objective of each question is one of its exam",
+        "questions",
+        "objectives.exam_id <> questions.exam_id",
+        join="JOIN objectives ON objectives.id = questions.objective_id",
+    ),
+    _domain(
+        "session-accuracy",
+        "The accuracy of each session lies within 0 and 1",
+        "study_sessions",
+        "study_sessions.accuracy NOT BETWEEN 0 AND 1",
+    ),
+    _domain(
+        "session-counts",
+        "No session has more right answers than questions",
+        "study_sessions",
+        "study_sessions.correct_answers > study_sessions.total_questions",
+    ),
+    _domain(
+        "session-totals",
+        "The totals of a completed session agree with its answers",
+        "study_sessions",
+        "study_sessions.status = 'completed' AND (study_sessions.total_questions, study_sessions.correct_answers) <> "
+        "(SELECT count(*), coalesce(sum(is_correct), 0) FROM user_answers WHERE study_session_id = study_sessions.id)",
+        severity="gate",
+        beside=("user_answers",),
+    ),
+    _domain(
+        "session-owner",
+        "Each answer of a session is its user's",
+        "user_answers",
+        "study_sessions.user_id <> user_answers.user_id",
+        join="JOIN study_sessions ON study_sessions.id = user_answers.study_session_id",
+    ),
+    _domain(
+        "attempt-score",
+        "No test attempt has a score below 0, or more right answers than questions answered",
+        "test_attempts",
+        "test_attempts.score < 0 OR test_attempts.correct_count < 0 OR test_attempts.incorrect_count < 0",
+    ),
+    _domain(
+        "attempt-times",
+        "No test attempt was completed before it was started",
+        "test_attempts",
+        "test_attempts.completed_at < test_attempts.started_at",
+    ),
+    _domain(
+        "answer-time",
+        "No answer took less than no time",
+        "user_answers",
+        "user_answers.time_spent_seconds < 0 OR user_answers.attempt_number < 1",
+    ),
+    _domain(
+        "progress-accuracy",
+        "The accuracy of each user in each exam lies within 0 and 1",
+        "user_progress",
+        "user_progress.overall_accuracy NOT BETWEEN 0 AND 1",
+    ),
+    _domain(
+        "progress-counts",
+        "No user has more right and wrong answers, or different questions, than questions seen",
+        "user_progress",
+        "user_progress.total_correct + user_progress.total_incorrect > user_progress.total_questions_seen "
+        "OR user_progress.unique_questions_seen > user_progress.total_questions_seen",
+    ),
+    _domain(
+        "ai-costs",
+        "No call of an AI model has a negative cost",
+        "ai_generation_log",
+        "ai_generation_log.cost_cents < 0 OR ai_generation_log.total_tokens < 0",
+    ),
+    _domain(
+        "growth",
+        "No day has fewer than no followers",
+        "growth_metrics",
+        "growth_metrics.followers_count < 0 OR growth_metrics.new_followers < 0 OR growth_metrics.lost_followers < 0",
+    ),
+)
+"""The rules of the platform; what the source breaks already is told, and only new breaches fail."""

@@ -16,7 +16,7 @@ from ptp.conversions.witness import Judgement, judge_column
 from ptp.engine.inventory import Table
 from ptp.verification.exact import differing, key_text, printable, shown
 from ptp.verification.kept import Kept
-from ptp.verification.rows import Reader, Row, batches
+from ptp.verification.rows import WHOLE, Reader, Row, Span, batches
 
 Progress = Callable[[int], None]
 BATCH = 5_000
@@ -65,6 +65,12 @@ class Tally:
     differences: int = 0
     places: list[Difference] = field(default_factory=list)
 
+    def add(self, other: Tally) -> None:
+        """Take in what another part of the same table has counted."""
+        for name in ("rows_in", "rows_out", "rows_quarantined", "exact", "rounded", "rejected", "differences"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.places = (self.places + other.places)[:SHOWN]
+
     def differ(self, place: Difference) -> None:
         """Count a difference; the first ones are kept with their place."""
         self.differences += 1
@@ -98,21 +104,40 @@ def compare_table(
     source: sqlite3.Connection, target: sqlite3.Connection, pairing: Pairing, *, kept: Kept, progress: Progress
 ) -> Tally:
     """Compare one table; `progress` is given the number of source rows looked at so far."""
-    tally = Tally()
-    comparison = _Comparison(pairing, kept, tally)
-    left = _reader(source, pairing.source, [c[0] for c in pairing.columns], pairing.source_key)
-    right = _reader(target, pairing.target, [c[1] for c in pairing.columns], pairing.key)
-    for mine, theirs in batches(left, right, size=BATCH):
-        comparison.batch(mine, theirs, left.key_of)
-        progress(tally.rows_in)
-    due = {"rows": tally.rows_quarantined * len(pairing.stored), "values": tally.rounded + tally.rejected}
-    for name, what in kept.unexplained(pairing.source, **due):
-        tally.differ(Difference(pairing.target, "", name, "only what the witness rejects in quarantine", what))
+    tally = compare_span(source, target, pairing, span=WHOLE, kept=kept, progress=progress)
+    close_account(tally, pairing, kept)
     return tally
 
 
-def _reader(db: sqlite3.Connection, table: str, columns: list[str], key: tuple[str, ...]) -> Reader:
-    return Reader(db, table, tuple(columns), tuple(columns.index(k) for k in key))
+def compare_span(
+    source: sqlite3.Connection,
+    target: sqlite3.Connection,
+    pairing: Pairing,
+    *,
+    span: Span,
+    kept: Kept,
+    progress: Progress,
+) -> Tally:
+    """Compare the rows of one table whose key lies in a span; their quarantine is not accounted for yet."""
+    tally = Tally()
+    left = _reader(source, pairing.source, [c[0] for c in pairing.columns], pairing.source_key, span)
+    right = _reader(target, pairing.target, [c[1] for c in pairing.columns], pairing.key, span)
+    comparison = _Comparison(pairing, kept, tally, left)
+    for mine, theirs in batches(left, right, size=BATCH):
+        comparison.batch(mine, theirs)
+        progress(tally.rows_in)
+    return tally
+
+
+def close_account(tally: Tally, pairing: Pairing, kept: Kept) -> None:
+    """Compare what the whole of a table was found to owe to the quarantine with what stands there."""
+    due = {"rows": tally.rows_quarantined * len(pairing.stored), "values": tally.rounded + tally.rejected}
+    for name, what in kept.unexplained(pairing.source, **due):
+        tally.differ(Difference(pairing.target, "", name, "only what the witness rejects in quarantine", what))
+
+
+def _reader(db: sqlite3.Connection, table: str, columns: list[str], key: tuple[str, ...], span: Span) -> Reader:
+    return Reader(db, table, tuple(columns), tuple(columns.index(k) for k in key), span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +145,16 @@ class _Comparison:
     pairing: Pairing
     kept: Kept
     tally: Tally
+    reader: Reader
 
-    def batch(self, mine: list[Row], theirs: list[Row], key_of: Callable[[Row], Row]) -> None:
+    def batch(self, mine: list[Row], theirs: list[Row]) -> None:
         """Compare the rows of one range of keys."""
-        tally = self.tally
+        tally, key_of = self.tally, self.reader.key_of
         tally.rows_in += len(mine)
         tally.rows_out += len(theirs)
-        keys = [key_of(row) for row in mine]
-        if keys != [key_of(row) for row in theirs]:
+        if self.reader.keys_of(mine) != self.reader.keys_of(theirs):
             there = {_identity(key_of(row)): row for row in theirs}
-            paired = [(row, there.pop(_identity(key), None)) for row, key in zip(mine, keys, strict=True)]
+            paired = [(row, there.pop(_identity(key_of(row)), None)) for row in mine]
             for row, other in paired:
                 if other is None:
                     self._absent(row, key_of(row))
@@ -138,9 +163,10 @@ class _Comparison:
             mine = [row for row, other in paired if other is not None]
             theirs = [other for _, other in paired if other is not None]
         if mine:
-            self._columns(mine, theirs, [key_of(row) for row in mine])
+            self._columns(mine, theirs)
 
-    def _columns(self, mine: list[Row], theirs: list[Row], keys: list[Row]) -> None:
+    def _columns(self, mine: list[Row], theirs: list[Row]) -> None:
+        key_of = self.reader.key_of
         for (source, target, conversion), values, seen in zip(
             self.pairing.columns, zip(*mine, strict=True), zip(*theirs, strict=True), strict=True
         ):
@@ -148,15 +174,17 @@ class _Comparison:
             self._count(problems, len(values))
             masked = conversion is not None and conversion.personal
             for i in differing(expected, seen):
-                self._place(keys[i], target, shown(expected[i], personal=masked), shown(seen[i], personal=masked))
+                self._place(
+                    key_of(mine[i]), target, shown(expected[i], personal=masked), shown(seen[i], personal=masked)
+                )
             for i, judgement in problems.items():
-                key = key_text(keys[i])
+                key = key_text(key_of(mine[i]))
                 if why := self.kept.why_not_value(
                     self.pairing.source, key, source, values[i], judgement, personal=masked
                 ):
-                    self._place(keys[i], target, "its original in quarantine", why)
+                    self._place(key_of(mine[i]), target, "its original in quarantine", why)
                 if conversion is not None and conversion.takes_row and judgement.outcome == "rejected":
-                    self._place(keys[i], target, f"no such row ({judgement.reason})", "a row")
+                    self._place(key_of(mine[i]), target, f"no such row ({judgement.reason})", "a row")
 
     def _count(self, problems: Mapping[int, Judgement], values: int) -> None:
         rejected = sum(j.outcome == "rejected" for j in problems.values())

@@ -41,6 +41,10 @@ class Kept:
         found: int = self.target.execute(sql, (table, kind)).fetchone()[0]
         return found
 
+    def has_value(self, table: str, key: str) -> bool:
+        """Whether a value of one row was not taken exactly."""
+        return bool(self._entries("value", table, key))
+
     def unexplained(self, table: str, *, rows: int, values: int) -> Iterator[tuple[str, str]]:
         """Where the quarantine holds more or fewer entries for a table than the witness accounts for."""
         for kind, wanted in (("row", rows), ("value", values)):

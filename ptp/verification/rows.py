@@ -5,12 +5,25 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TypeAlias
 
 from ptp.conversions import Value
 from ptp.engine import quoted
 
 Row: TypeAlias = tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of INTEGER PRIMARY KEYs, both ends included."""
+
+    low: int
+    high: int
+
+
+WHOLE = Span(-(2**63), 2**63 - 1)
+"""All of a table, whatever its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +34,7 @@ class Reader:
     table: str
     columns: tuple[str, ...]
     key: tuple[int, ...]
+    span: Span = WHOLE
 
     def after(self, last: Row | None, *, limit: int) -> list[Row]:
         """Up to `limit` rows whose key follows `last`, in SQLite's own order by bytes.
@@ -35,7 +49,14 @@ class Reader:
         )
         return fetch_exactly(self.db, sql, bound)
 
+    def keys_of(self, rows: Sequence[Row]) -> list[Value | Row]:
+        """The keys of rows, to be compared with others of the same table: plain values where one column is the key."""
+        return list(map(itemgetter(*self.key), rows))
+
     def _where(self, names: list[str], last: Row | None) -> tuple[str, Row]:
+        if self.span != WHOLE:
+            low = self.span.low if last is None else int(self.key_of(last)[0] or 0) + 1
+            return f"WHERE {names[0]} BETWEEN ? AND ?", (low, self.span.high)
         if last is None:
             return "", ()
         key = self.key_of(last)

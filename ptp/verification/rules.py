@@ -11,18 +11,26 @@ from pathlib import Path
 
 from ptp.engine import has_module, quoted
 from ptp.engine.files import file_uri
-from ptp.results import Finding
+from ptp.results import Finding, Severity
+from ptp.verification.kept import Kept
 
 _SHOWN = 20
+_MOST_PLACES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A claim about the rows of a database; `breaches` is SQL that gives one text for each place where it is broken."""
+    """A claim about the rows of a database; `breaches` is SQL that gives one text for each place where it is broken.
+
+    A place is written `TABLE, key KEY` where a row of `table` is one. `beside` are the tables with which it is compared.
+    """
 
     id: str
     claim: str
     breaches: str
+    severity: Severity = "data"
+    table: str = ""
+    beside: tuple[str, ...] = ()
 
 
 def check_rules(db: sqlite3.Connection, rules: Sequence[Rule]) -> Iterator[Finding]:
@@ -33,13 +41,58 @@ def check_rules(db: sqlite3.Connection, rules: Sequence[Rule]) -> Iterator[Findi
             id=rule.id,
             claim=rule.claim,
             verdict="fail" if count else "pass",
-            severity="data",
+            severity=rule.severity,
             value=count,
             unit="breaches",
             limit=0,
             where=places,
             evidence="SQL over all rows, written apart from what keeps them",
         )
+
+
+def check_domain(
+    target: sqlite3.Connection, source: sqlite3.Connection, rules: Sequence[Rule], *, kept: Kept
+) -> Iterator[Finding]:
+    """One finding for each rule: breaches that the source has at the same places are known, only new ones fail.
+
+    Both are asked the same SQL. A table or column that the source does not have cannot have had a breach. A breach
+    where a value or a row beside it went to quarantine is known too: the content of that is verified on its own.
+    """
+    for rule in rules:
+        seen = _places(target, rule)
+        known = _places(source, rule) if seen else {}
+        new = tuple(place for place in seen if place not in known and not _is_kept(rule, place, kept))
+        old = len(seen) - len(new)
+        yield Finding(
+            id=rule.id,
+            claim=rule.claim,
+            verdict="fail" if new else "pass",
+            severity=rule.severity,
+            value=len(new),
+            unit="new breaches",
+            limit=0,
+            where=new[:_SHOWN],
+            known=bool(old) and not new,
+            evidence=f"the same SQL on both sides; {old:,} breaches known from the source or its quarantine",
+        )
+
+
+def _is_kept(rule: Rule, place: str, kept: Kept) -> bool:
+    """Whether quarantine holds a value of the row at a place, or anything of the tables with which it is compared."""
+    if any(kept.count(table, kind) for table in rule.beside for kind in ("row", "value")):
+        return True
+    return kept.has_value(rule.table, place.removeprefix(f"{rule.table}, key "))
+
+
+def _places(db: sqlite3.Connection, rule: Rule) -> dict[str, None]:
+    """The places where a rule is broken, in order; of a rule that most rows break, not more than a million."""
+    try:
+        rows = db.execute(f"SELECT * FROM ({rule.breaches}) LIMIT {_MOST_PLACES}")
+        return dict.fromkeys(str(row[0]) for row in rows)
+    except sqlite3.OperationalError as problem:
+        if not str(problem).startswith("no such"):
+            raise
+        return {}
 
 
 def _breaches(db: sqlite3.Connection, rule: Rule) -> tuple[int, tuple[str, ...]]:

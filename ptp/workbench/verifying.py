@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptp.conversions import Shape
 from ptp.engine import Inventory, check_database, connect_file, errors_named, read_inventory
-from ptp.errors import UsageError
+from ptp.errors import SourceChanged, UsageError
 from ptp.evidence import Stage
 from ptp.migration import journal, quarantine
 from ptp.migration.detect import detect_shape
@@ -21,13 +21,21 @@ from ptp.resources import folder
 from ptp.results import Finding
 from ptp.schema import Base
 from ptp.schema.ddl import derived_statements, model_statements
-from ptp.schema.rules import DERIVED, SEARCH_STEP, SEARCH_TABLE
+from ptp.schema.rules import DERIVED, DOMAIN, SEARCH_STEP, SEARCH_TABLE
 from ptp.schema.shapes import known_shapes
-from ptp.verification.content import Pairing, Tally, carried_pairing, compare_table, mapped_pairing
+from ptp.verification.content import (
+    Pairing,
+    Tally,
+    carried_pairing,
+    close_account,
+    compare_table,
+    mapped_pairing,
+)
 from ptp.verification.drift import check_marks, check_schema
 from ptp.verification.integrity import check_pages, check_references
 from ptp.verification.kept import Kept
-from ptp.verification.rules import check_full_text, check_rules
+from ptp.verification.parallel import WORTH_IT, Files, compare_parts, parts_of, processors
+from ptp.verification.rules import check_domain, check_full_text, check_rules
 from ptp.workbench.progress import Progress, part, quiet
 
 NAME = "02_verify"
@@ -44,29 +52,44 @@ def verify(source: Path, target: Path, *, progress: Progress = quiet) -> Stage:
         check_database(path)
     with (
         errors_named(target),
+        _unchanged(source),
+        _unchanged(target),
         connect_file(source, read_only=True) as old,
         connect_file(target, read_only=True) as new,
     ):
         old.execute("BEGIN")
         new.execute("BEGIN")
-        sides = _sides(old, new, target)
-        tallies = dict(_tallies(sides, part(progress, 0.0, 0.7)))
+        sides = _sides(old, new, Files(source, target, quarantine.TABLE))
+        tallies = _tallies(sides, part(progress, 0.0, 0.7))
         results = [*_content(sides, tallies), _rows(tallies), _values(sides, tallies)]
         progress(0.7, "checking pages")
         results.append(check_pages(new, carried=sides.pairings.keys() - set(HEAD_TABLES)))
         progress(0.85, "checking references")
         results += [check_references(new, old), *_structure(sides)]
         progress(0.9, "counting anew what is derived")
-        results += [*check_rules(new, DERIVED), _search(new)]
+        results += [*check_rules(new, DERIVED), _search(new), *_domain(sides)]
         progress(1.0, "verified")
     tables = {"Tables": [_row(sides.pairings[n], t) for n, t in tallies.items()]}
     return Stage(NAME, TITLE, time.perf_counter() - started, tuple(results), tables)
+
+
+@contextmanager
+def _unchanged(path: Path) -> Iterator[None]:
+    """Raise SourceChanged where somebody writes meanwhile: the processes that compare would not all see the same."""
+    with connect_file(path, read_only=True) as db:
+        before = db.execute("PRAGMA data_version").fetchone()
+        yield
+        if db.execute("PRAGMA data_version").fetchone() != before:
+            raise SourceChanged(
+                f"{path} was written to while it was verified: stop what writes to it, and run the command again."
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
     """Both databases, open, with what they hold and how their tables pair up."""
 
+    files: Files
     old: sqlite3.Connection
     new: sqlite3.Connection
     source: Inventory
@@ -76,11 +99,11 @@ class _Sides:
     pairings: Mapping[str, Pairing]
 
 
-def _sides(old: sqlite3.Connection, new: sqlite3.Connection, target: Path) -> _Sides:
+def _sides(old: sqlite3.Connection, new: sqlite3.Connection, files: Files) -> _Sides:
     source, live = read_inventory(old), read_inventory(new)
     shape = detect_shape(source, known_shapes())
     if journal.TABLE not in live.tables:
-        raise UsageError(f"{target} was not built by ptp: it has no journal. Name the target of a migration.")
+        raise UsageError(f"{files.target} was not built by ptp: it has no journal. Name the target of a migration.")
     plan = make_plan(old, inventory=source, shape=shape, steps=load_steps(folder("sql")), on_dirty="stop")
     pairings = {
         m.target: mapped_pairing(m, source.tables[m.source], live.tables[m.target])
@@ -89,21 +112,37 @@ def _sides(old: sqlite3.Connection, new: sqlite3.Connection, target: Path) -> _S
     }
     carried = [e.name for e in plan.extras if e.kind == "table" and e.carried and e.name in live.tables]
     pairings |= {name: carried_pairing(source.tables[name]) for name in carried}
-    return _Sides(old, new, source, live, shape, plan, pairings)
+    return _Sides(files, old, new, source, live, shape, plan, pairings)
 
 
-def _tallies(sides: _Sides, progress: Progress) -> Iterator[tuple[str, Tally]]:
+def _tallies(sides: _Sides, progress: Progress) -> dict[str, Tally]:
     kept = Kept(sides.new, quarantine.TABLE, sides.target.tables)
-    total = sum(sides.plan.rows.values()) or 1
-    done = 0
+    total = sum(sides.plan.rows.values())
+    workers = processors()
+    if workers > 1 and total >= WORTH_IT:
+        found = _in_parallel(sides, workers, lambda rows: progress(rows / total, "comparing rows"))
+        for name, tally in found.items():
+            close_account(tally, sides.pairings[name], kept)
+        return found
+    found, done = {}, 0
     for name, pairing in sides.pairings.items():
         before = done
 
         def counted(rows: int, before: int = before, name: str = name) -> None:
-            progress((before + rows) / total, f"comparing {name}")
+            progress((before + rows) / (total or 1), f"comparing {name}")
 
-        yield name, compare_table(sides.old, sides.new, pairing, kept=kept, progress=counted)
+        found[name] = compare_table(sides.old, sides.new, pairing, kept=kept, progress=counted)
         done += sides.plan.rows[pairing.source]
+    return found
+
+
+def _in_parallel(sides: _Sides, workers: int, progress: Callable[[int], None]) -> dict[str, Tally]:
+    parts = [
+        part
+        for name, pairing in sides.pairings.items()
+        for part in parts_of(name, pairing, sides.plan.rows[pairing.source], source=sides.old, target=sides.new)
+    ]
+    return dict(compare_parts(sides.files, parts, workers=workers, progress=progress))
 
 
 def _content(sides: _Sides, tallies: Mapping[str, Tally]) -> Iterator[Finding]:
@@ -224,6 +263,10 @@ def _structure(sides: _Sides) -> Iterator[Finding]:
 def _search(target: sqlite3.Connection) -> Finding:
     left_out = journal.steps_left_out(target).get(SEARCH_STEP, "")
     return check_full_text(target, SEARCH_TABLE, name=SEARCH, left_out=left_out)
+
+
+def _domain(sides: _Sides) -> Iterator[Finding]:
+    return check_domain(sides.new, sides.old, DOMAIN, kept=Kept(sides.new, quarantine.TABLE, sides.target.tables))
 
 
 def _row(pairing: Pairing, tally: Tally) -> dict[str, object]:
