@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ptp.conversions import Conversion, TableMap
 from ptp.conversions.witness import Judgement, judge_column
 from ptp.engine.inventory import Table
+from ptp.verification.digests import Digester, TableDigest
 from ptp.verification.exact import differing, key_text, printable, shown
 from ptp.verification.kept import Kept
 from ptp.verification.rows import WHOLE, Reader, Row, Span, batches
@@ -54,7 +55,10 @@ class Difference:
 
 @dataclass(slots=True)
 class Tally:
-    """What a comparison has counted so far; rows in = rows out + rows quarantined, values in = the three outcomes."""
+    """What a comparison has counted so far; rows in = rows out + rows quarantined, values in = the three outcomes.
+
+    `ranges` are the digests of the target's rows (`ptp.verification.digests`).
+    """
 
     rows_in: int = 0
     rows_out: int = 0
@@ -64,12 +68,14 @@ class Tally:
     rejected: int = 0
     differences: int = 0
     places: list[Difference] = field(default_factory=list)
+    ranges: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
         """Take in what another part of the same table has counted."""
         for name in ("rows_in", "rows_out", "rows_quarantined", "exact", "rounded", "rejected", "differences"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.places = (self.places + other.places)[:SHOWN]
+        self.ranges |= other.ranges
 
     def differ(self, place: Difference) -> None:
         """Count a difference; the first ones are kept with their place."""
@@ -122,11 +128,18 @@ def compare_span(
     tally = Tally()
     left = _reader(source, pairing.source, [c[0] for c in pairing.columns], pairing.source_key, span)
     right = _reader(target, pairing.target, [c[1] for c in pairing.columns], pairing.key, span)
-    comparison = _Comparison(pairing, kept, tally, left)
+    comparison, digester = _Comparison(pairing, kept, tally, left), Digester(right.key)
     for mine, theirs in batches(left, right, size=BATCH):
         comparison.batch(mine, theirs)
+        digester.take(theirs)
         progress(tally.rows_in)
+    tally.ranges = digester.ranges()
     return tally
+
+
+def digest_of(pairing: Pairing, tally: Tally) -> TableDigest:
+    """The digest of a table that was compared as a whole."""
+    return TableDigest(pairing.key, tuple(target for _, target, _ in pairing.columns), tally.ranges)
 
 
 def close_account(tally: Tally, pairing: Pairing, kept: Kept) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from ptp.engine import connect_file, quoted, read_inventory
 from ptp.errors import CannotFinish
 from ptp.verification.content import Pairing, Progress, Tally, compare_span
+from ptp.verification.digests import RANGE
 from ptp.verification.kept import Kept
 from ptp.verification.rows import WHOLE, Span
 
@@ -64,7 +65,8 @@ def parts_of(
         return [Part(name, pairing, WHOLE, rows)]
     ends = [end for db, table, (key,) in sides for end in _ends(db, table, key) if end is not None]
     low, high = min(ends), max(ends)
-    inner = sorted({low + (high - low) * place // count for place in range(1, count)})
+    # At the ends of ranges, so that each range is digested by one process.
+    inner = sorted({(low + (high - low) * place // count) // RANGE * RANGE - 1 for place in range(1, count)})
     starts, stops = [WHOLE.low, *(i + 1 for i in inner)], [*inner, WHOLE.high]
     return [Part(name, pairing, Span(a, b), rows // count) for a, b in zip(starts, stops, strict=True)]
 

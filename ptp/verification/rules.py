@@ -22,7 +22,7 @@ _MOST_PLACES = 1_000_000
 class Rule:
     """A claim about the rows of a database; `breaches` is SQL that gives one text for each place where it is broken.
 
-    A place is written `TABLE, key KEY` where a row of `table` is one. `beside` are the tables with which it is compared.
+    A place is written `TABLE, key KEY` where a row of `table` is one; `beside` are the tables that it is compared with.
     """
 
     id: str

@@ -71,7 +71,8 @@ def migrate(session: Session) -> Stage:
 def verify(session: Session) -> Stage:
     """Verify the target against its source."""
     _demo_target(session)
-    return verifying.verify(session.places.source, session.places.target, progress=session.progress)
+    places = session.places
+    return verifying.verify(places.source, places.target, out=places.out, progress=session.progress)
 
 
 def benchmark(session: Session) -> Stage:

@@ -29,8 +29,10 @@ from ptp.verification.content import (
     carried_pairing,
     close_account,
     compare_table,
+    digest_of,
     mapped_pairing,
 )
+from ptp.verification.digests import check_against, read_digests, write_digests
 from ptp.verification.drift import check_marks, check_schema
 from ptp.verification.integrity import check_pages, check_references
 from ptp.verification.kept import Kept
@@ -45,8 +47,14 @@ CARRIED = "verify.content.carried"
 SEARCH = "verify.derived.search"
 
 
-def verify(source: Path, target: Path, *, progress: Progress = quiet) -> Stage:
-    """Verify `target` against the `source` that it was migrated from; both are only read."""
+DIGESTS = Path("results", "digests.json")  # in the run folder
+
+
+def verify(source: Path, target: Path, *, out: Path | None = None, progress: Progress = quiet) -> Stage:
+    """Verify `target` against the `source` that it was migrated from; both are only read.
+
+    Into the run folder `out`, if there is one, go the digests of what was seen.
+    """
     started = time.perf_counter()
     for path in (source, target):
         check_database(path)
@@ -61,6 +69,9 @@ def verify(source: Path, target: Path, *, progress: Progress = quiet) -> Stage:
         new.execute("BEGIN")
         sides = _sides(old, new, Files(source, target, quarantine.TABLE))
         tallies = _tallies(sides, part(progress, 0.0, 0.7))
+        if out is not None:
+            (out / DIGESTS).parent.mkdir(exist_ok=True)
+            write_digests(out / DIGESTS, {n: digest_of(sides.pairings[n], t) for n, t in tallies.items()})
         results = [*_content(sides, tallies), _rows(tallies), _values(sides, tallies)]
         progress(0.7, "checking pages")
         results.append(check_pages(new, carried=sides.pairings.keys() - set(HEAD_TABLES)))
@@ -71,6 +82,19 @@ def verify(source: Path, target: Path, *, progress: Progress = quiet) -> Stage:
         progress(1.0, "verified")
     tables = {"Tables": [_row(sides.pairings[n], t) for n, t in tallies.items()]}
     return Stage(NAME, TITLE, time.perf_counter() - started, tuple(results), tables)
+
+
+def verify_since(target: Path, run: Path, *, progress: Progress = quiet) -> Stage:
+    """Find what changed in `target` since the run in the folder `run` verified it; it is only read."""
+    started = time.perf_counter()
+    known = read_digests(run / DIGESTS)
+    check_database(target)
+    progress(0.0, "digesting")
+    with errors_named(target), connect_file(target, read_only=True) as db:
+        db.execute("BEGIN")
+        findings = check_against(db, known, tables=read_inventory(db).tables)
+    progress(1.0, "compared")
+    return Stage("verify_since", "Since the run", time.perf_counter() - started, tuple(findings))
 
 
 @contextmanager
