@@ -167,10 +167,9 @@ def _rows(db: sqlite3.Connection, inventory: Inventory, readings: Sequence[Readi
             cases = dict.fromkeys(r.case for r in readings if index.name in r.reads)
             yield {
                 "index": index.name,
-                "table": name,
-                "columns": ", ".join(c or "expression" for c in index.columns),
+                "on": f"{name} ({', '.join(c or 'expression' for c in index.columns)})",
                 "reason": REASONS.get(index.name, "rule: UNIQUE" if index.unique else "none that head knows"),
                 "read by": ", ".join(cases),
                 "bytes": sizes.get(index.name, 0),
-                "billed writes a row": "1, of the rows it holds" if index.partial else "1",
+                "billed writes": "0 or 1" if index.partial else "1",
             }

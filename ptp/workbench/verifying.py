@@ -47,7 +47,7 @@ CARRIED = "verify.content.carried"
 SEARCH = "verify.derived.search"
 
 
-DIGESTS = Path("results", "digests.json")  # in the run folder
+DIGESTS = Path("digests", "content.json")  # in the run folder
 
 
 def verify(source: Path, target: Path, *, out: Path | None = None, progress: Progress = quiet) -> Stage:
