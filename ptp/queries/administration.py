@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -13,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ptp.engine import atomic
 from ptp.errors import UsageError
-from ptp.queries.arguments import whole
+from ptp.queries.arguments import check_ids, whole
 from ptp.queries.tables import AUDIT_LOG, EXAMS, QUESTIONS, USERS, Prepared
 from ptp.schema.columns import Flag
 
@@ -130,11 +131,14 @@ def _check(entity: str, action: str, entity_id: int | None, values: Mapping[str,
         raise UsageError(f"To {action} a {entity}, {'give no' if action == 'delete' else 'name the'} values.")
     allowed = {c.name for c in _TABLES[entity].columns} - _COUNTED  # type: ignore[index]
     allowed = allowed & _SUBSCRIPTION if entity == "subscription" else allowed - _SUBSCRIPTION
+    check_ids(entity_id=entity_id)
     for name, value in values.items():
         if name not in allowed:
             raise UsageError(f"A {entity} has no value {name!r} that can be set.")
         if value is not None and not isinstance(value, str | int | float):
             raise UsageError(f"{name} is {value!r}: it must be a text, a number, True, False or None.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{name} is {value!r}: it must be a finite number.")
         if isinstance(_TABLES[entity].c[name].type, Flag) and value not in (None, 0, 1):  # type: ignore[index]
             raise UsageError(f"{name} is {value!r}: it must be True, False or None.")
 

@@ -9,7 +9,7 @@ from sqlalchemy import REAL, ColumnElement, Engine, bindparam, literal_column, s
 
 from ptp.queries import administration, generations
 from ptp.queries.administration import Action, Actor, AuditRecord, Entity
-from ptp.queries.arguments import DAY, LONGEST_PERIOD_DAYS, moment, page, require_known, whole
+from ptp.queries.arguments import DAY, LONGEST_PERIOD_DAYS, check_ids, moment, page, require_known, whole
 from ptp.queries.generations import AiCost, NewGeneration
 from ptp.queries.tables import QUESTIONS, Prepared, rows_of
 from ptp.schema.content import SUCCESS_RATE
@@ -94,6 +94,7 @@ class AnalyticsQueries:
 
         Raises UsageError for an unknown exam and a bad limit.
         """
+        check_ids(exam_id=exam_id)
         with self._engine.connect() as db:
             rows = _STATISTICS.rows(db, {"exam_id": exam_id, "limit": page(limit)})
             if not rows:

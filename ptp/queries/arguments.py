@@ -42,6 +42,13 @@ def whole(name: str, value: int, *, low: int, high: int) -> int:
     return value
 
 
+def check_ids(**ids: int | None) -> None:
+    """Raise UsageError naming the first of the ids that is no whole number of 64 bits; None is no id."""
+    for name, value in ids.items():
+        if value is not None:
+            whole(name, value, low=-(2**63), high=2**63 - 1)
+
+
 def page(limit: int) -> int:
     """`limit` when it is from 1 to LARGEST_PAGE."""
     return whole("limit", limit, low=1, high=LARGEST_PAGE)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ptp.engine import atomic, fetch
 from ptp.errors import UsageError
-from ptp.queries.arguments import DAY, count_of, require_known
+from ptp.queries.arguments import DAY, check_ids, count_of, require_known
 from ptp.queries.tables import AI_GENERATIONS, Prepared
 
 
@@ -98,6 +98,7 @@ def _checked(generation: NewGeneration) -> dict[str, Any]:
     for name in ("purpose", "model"):
         if not isinstance(getattr(generation, name), str) or not getattr(generation, name).strip():
             raise UsageError(f"{name} is {getattr(generation, name)!r}: it must be a text.")
+    check_ids(exam_id=generation.exam_id, objective_id=generation.objective_id, user_id=generation.user_id)
     for name in ("prompt_tokens", "completion_tokens", "generation_time_ms"):
         if getattr(generation, name) is not None:
             count_of(name, getattr(generation, name))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, bindparam, func, literal_column, select, text, true
 
 from ptp.queries.activity import answers_since, current_streak
-from ptp.queries.arguments import WEEK, moment, page, require_known
+from ptp.queries.arguments import WEEK, check_ids, moment, page, require_known
 from ptp.queries.tables import EXAMS, STUDY_SESSIONS, USER_PROGRESS, USERS, Prepared, rows_of
 from ptp.queries.totals import Added, Totals, add_totals
 
@@ -89,6 +89,7 @@ class ProgressQueries:
 
         Raises UsageError for an unknown user or exam.
         """
+        check_ids(user_id=user_id, exam_id=exam_id)
         values = {"user_id": user_id, "exam_id": exam_id, "since": moment(now) - WEEK}
         with self._engine.connect() as db:
             found = _PROGRESS.rows(db, values)
@@ -112,6 +113,7 @@ class ProgressQueries:
         `new_questions` are those of `questions_seen` that the user had never seen. A first update on a UTC day
         counts as one more day of study. Raises UsageError for an unknown user or exam and for bad counts.
         """
+        check_ids(user_id=user_id, exam_id=exam_id)
         added = Added(questions_seen, correct, new_questions, study_minutes)
         return add_totals(self._engine, added, user_id=user_id, exam_id=exam_id, now=moment(now))
 
@@ -120,6 +122,7 @@ class ProgressQueries:
 
         Raises UsageError for an unknown exam and a bad limit.
         """
+        check_ids(exam_id=exam_id)
         values = {"exam_id": exam_id, "limit": page(limit), "since": moment(now) - WEEK}
         with self._engine.connect() as db:
             rows = _LEADERBOARD.rows(db, values)
@@ -129,6 +132,7 @@ class ProgressQueries:
 
     def rank(self, *, user_id: int, exam_id: int) -> int | None:
         """The user's rank in an exam's leaderboard, from 1; None for one who has not seen enough to stand on it."""
+        check_ids(user_id=user_id, exam_id=exam_id)
         with self._engine.connect() as db:
             found: int | None = _RANK.value(db, {"user_id": user_id, "exam_id": exam_id})
             if found is None:
@@ -145,6 +149,7 @@ class ProgressQueries:
 
     def recent_activity(self, *, user_id: int, limit: int = 10) -> tuple[RecentSession, ...]:
         """The user's study sessions in all exams, those active last first."""
+        check_ids(user_id=user_id)
         with self._engine.connect() as db:
             rows = _RECENT.rows(db, {"user_id": user_id, "limit": page(limit)})
             if not rows:
@@ -152,6 +157,7 @@ class ProgressQueries:
         return rows_of(RecentSession, rows)
 
     def _count(self, statement: Prepared, values: dict[str, int]) -> int:
+        check_ids(**{name: values[name] for name in ("user_id", "exam_id")})
         with self._engine.connect() as db:
             found: int | None = statement.value(db, values)
             if found is None:

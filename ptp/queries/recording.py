@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, select, text
 
 from ptp.engine import atomic
 from ptp.errors import CannotFinish, UsageError
-from ptp.queries.arguments import LARGEST_PAGE, count_of, unknown, whole
+from ptp.queries.arguments import LARGEST_PAGE, check_ids, count_of, unknown, whole
 from ptp.queries.tables import QUESTIONS, STUDY_SESSIONS, TEST_ATTEMPTS, USERS, Prepared
 
 
@@ -73,6 +73,12 @@ def record_answers(engine: Engine, answers: Sequence[NewAnswer], *, now: int) ->
 
 
 def _check_values(answer: NewAnswer) -> None:
+    check_ids(
+        user_id=whole("user_id", answer.user_id, low=-(2**63), high=2**63 - 1),
+        question_id=whole("question_id", answer.question_id, low=-(2**63), high=2**63 - 1),
+        study_session_id=answer.study_session_id,
+        test_attempt_id=answer.test_attempt_id,
+    )
     count_of("time_spent_seconds", answer.time_spent_seconds)
     if answer.confidence_level is not None:
         whole("confidence_level", answer.confidence_level, low=1, high=5)

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from ptp.engine import atomic
 from ptp.errors import UsageError
 from ptp.queries import recording, searching
-from ptp.queries.arguments import hours_ago, moment, page, require_known, unknown, whole
+from ptp.queries.arguments import check_ids, hours_ago, moment, page, require_known, unknown, whole
 from ptp.queries.drawing import Mode, Wanted, draw
 from ptp.queries.recording import NewAnswer, RecordedAnswer
 from ptp.queries.searching import Search
@@ -88,6 +88,7 @@ class StudyQueries:
         questions, and one more each time that four times as many had to be drawn.
         Raises UsageError for an unknown exam, user or mode, and for a bad limit, range or hours.
         """
+        check_ids(exam_id=exam_id, user_id=user_id)
         _check_filters(mode, objectives, min_difficulty, max_difficulty)
         wanted = Wanted(
             exam_id=exam_id,
@@ -130,6 +131,7 @@ class StudyQueries:
 
         Raises UsageError for an unknown session.
         """
+        check_ids(session_id=session_id)
         with atomic(self._engine) as db:
             rows = _WRITE_PROGRESS.rows(db, {"session_id": session_id})
             if not rows:
