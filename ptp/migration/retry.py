@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ptp.conversions import Shape
 from ptp.engine import read_inventory
-from ptp.errors import CannotFinish, UsageError
+from ptp.errors import CannotFinish
 from ptp.migration import journal
 from ptp.migration.home import Counted, Home, find_homes
 from ptp.migration.quarantine import TABLE
@@ -31,19 +31,20 @@ _SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What a retry did, by table and column; `changed` says whether it did anything, `rows` how many it accounts for."""
+    """What a retry did, by table and column; whether it `changed` anything, and how many `rows` it accounts for."""
 
     counts: tuple[Counted, ...]
     changed: bool
     rows: int
 
 
-def check_quarantine(db: sqlite3.Connection) -> None:
-    """Raise UsageError unless the database was built by ptp and has a quarantine."""
+def why_no_quarantine(db: sqlite3.Connection) -> str:
+    """Why a database has no quarantine, as the end of a sentence that begins with its name; empty when it has."""
     if not journal.has_journal(db):
-        raise UsageError("it was not built by ptp: it has no journal")
+        return "was not built by ptp: it has no journal. Name the target of a migration."
     if not db.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", (TABLE,)).fetchone()[0]:
-        raise UsageError(f"it has no quarantine: its table {TABLE} is missing")
+        return f"has no quarantine: its table {TABLE} is missing. Name the target as the migration built it."
+    return ""
 
 
 def tables_kept(db: sqlite3.Connection) -> tuple[str, ...]:

@@ -31,6 +31,11 @@ class Rows:
     entries: str
 
     @property
+    def lacking(self) -> list[str]:
+        """Mapped columns of which there is no entry at all."""
+        return [c.source for c in self.home.mapped.columns if c.source not in self.columns]
+
+    @property
     def place(self) -> Mapping[str, str]:
         """SQL for the original of a source column, over the row `r`."""
         return {name: f"r.o{n}" for n, name in enumerate(self.columns)}
@@ -88,10 +93,10 @@ def _gather_sql(rows: Rows) -> Iterator[str]:
 def _judge_sql(rows: Rows) -> Iterator[str]:
     """Statements that settle the outcome of the rows that no parent and no other row could bring home."""
     mapped, held = rows.home.mapped, rows.home.table.stored_columns
-    for column in mapped.columns:
-        if column.source not in rows.columns:
-            yield f"UPDATE {rows.rows} SET outcome = 'refused', why = {literal(f'it has no entry for {column.source}')}"
-            return
+    if rows.lacking:
+        why = literal(f"it has no entry for {', '.join(rows.lacking)}")
+        yield f"UPDATE {rows.rows} SET outcome = 'refused', why = {why}"
+        return
     yield (
         f"UPDATE {rows.rows} SET outcome = 'refused', why = 'it has not one entry for each column' "
         f"WHERE entries <> {len(rows.columns)}"
@@ -114,18 +119,10 @@ def _judge_sql(rows: Rows) -> Iterator[str]:
 def insert_rows(db: sqlite3.Connection, rows: Rows, homes: Mapping[str, Home]) -> int:
     """Insert the rows that can stand, in the order in which they went; how many did.
 
-    In a table that refers to itself a row may be waited for by others, so it is gone over until nothing moves.
+    Others may wait for a row that came, in this table or another: call it again until nothing comes any more.
     """
-    refers_to_itself = any(k.table == rows.home.table.name for k in rows.home.table.foreign_keys)
-    done = 0
-    while inserted := _insert_once(db, rows, homes):
-        done += inserted
-        if not refers_to_itself:
-            break
-    return done
-
-
-def _insert_once(db: sqlite3.Connection, rows: Rows, homes: Mapping[str, Home]) -> int:
+    if rows.lacking:
+        return 0
     missing = " ".join(_missing_parent(rows, key, homes) for key in rows.home.table.foreign_keys)
     why = f"CASE {missing} END" if missing.strip() else "NULL"
     db.execute(f"UPDATE {rows.rows} AS r SET why = {why} WHERE outcome IS NULL")

@@ -53,8 +53,10 @@ def gather_values(db: sqlite3.Connection, homes: Sequence[Home]) -> None:
     # A value that a rule rejects still is just that, whatever became of its row.
     db.execute(
         f"UPDATE {_VALUES} SET outcome = CASE WHEN {_VERDICT} = 'rejected' AND NOT stands THEN 'rejected' "
-        f"WHEN place IS NULL THEN 'gone' WHEN NOT stands THEN 'changed' WHEN NOT moves THEN {_VERDICT} END, why = problem"
+        f"WHEN place IS NULL THEN 'gone' WHEN NOT stands THEN 'changed' WHEN NOT moves THEN {_VERDICT} END, "
+        "why = problem"
     )
+    db.execute("CREATE INDEX temp.ptp_value_due ON ptp_value (table_name, column_name, id) WHERE outcome IS NULL")
 
 
 def _gather_sql(home: Home, column: ColumnMap) -> str:

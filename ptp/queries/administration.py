@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -14,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from ptp.engine import atomic
 from ptp.errors import UsageError
-from ptp.queries.arguments import check_ids, whole
-from ptp.queries.tables import AUDIT_LOG, EXAMS, QUESTIONS, USERS, Prepared
+from ptp.queries.arguments import check_given_ids, finite, require_known, whole
+from ptp.queries.tables import AUDIT_LOG, EXAMS, OBJECTIVES, QUESTIONS, USERS, Prepared
 from ptp.schema.columns import Flag
 
 Entity: TypeAlias = Literal["question", "exam", "user", "subscription"]
@@ -74,14 +73,19 @@ def change(
 ) -> AuditRecord:
     """Change one thing and enter it in the audit log, both or neither; see AnalyticsQueries.change."""
     _check(entity, action, entity_id, values)
+    _check_actor(actor)
     table = _TABLES[entity]
     try:
         with atomic(engine) as db:
             old = {} if entity_id is None else _row(db, entity, entity_id)
             key = _write(db, table, action, entity_id, dict(values), now)
+            if entity == "question" and values.keys() & {"exam_id", "objective_id"}:
+                _check_objective(db, key)
             shown = old if action == "delete" else {name: old[name] for name in values if name in old}
             entry = {
                 **asdict(actor),
+                # Who deletes the own account is in no row any more to which the entry could refer.
+                "user_id": None if (entity, action, entity_id) == ("user", "delete", actor.user_id) else actor.user_id,
                 "action": f"{entity}.{action}",
                 "entity_type": entity,
                 "entity_id": str(key),
@@ -92,6 +96,8 @@ def change(
             }
             (found,) = _ENTER.rows(db, entry)
     except IntegrityError as problem:
+        with engine.connect() as db:  # a foreign key does not say which one failed
+            require_known(db, user_id=actor.user_id)
         raise UsageError(f"The {entity} cannot be changed so: {str(problem.orig).rstrip('.')}.") from None
     return _record(found)
 
@@ -122,6 +128,8 @@ def _check_entity(entity: str) -> None:
 
 def _check(entity: str, action: str, entity_id: int | None, values: Mapping[str, Any]) -> None:
     _check_entity(entity)
+    if not isinstance(values, Mapping):
+        raise UsageError(f"values is {values!r}: it must map names to values.")
     actions = ("update",) if entity == "subscription" else get_args(Action)
     if action not in actions:
         raise UsageError(f"action is {action!r}: for a {entity} it must be one of {', '.join(actions)}.")
@@ -131,16 +139,30 @@ def _check(entity: str, action: str, entity_id: int | None, values: Mapping[str,
         raise UsageError(f"To {action} a {entity}, {'give no' if action == 'delete' else 'name the'} values.")
     allowed = {c.name for c in _TABLES[entity].columns} - _COUNTED  # type: ignore[index]
     allowed = allowed & _SUBSCRIPTION if entity == "subscription" else allowed - _SUBSCRIPTION
-    check_ids(entity_id=entity_id)
+    check_given_ids(entity_id=entity_id)
     for name, value in values.items():
         if name not in allowed:
             raise UsageError(f"A {entity} has no value {name!r} that can be set.")
         if value is not None and not isinstance(value, str | int | float):
             raise UsageError(f"{name} is {value!r}: it must be a text, a number, True, False or None.")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{name} is {value!r}: it must be a finite number.")
+        if isinstance(value, float):
+            finite(name, value)
         if isinstance(_TABLES[entity].c[name].type, Flag) and value not in (None, 0, 1):  # type: ignore[index]
             raise UsageError(f"{name} is {value!r}: it must be True, False or None.")
+
+
+def _check_actor(actor: Actor) -> None:
+    if not isinstance(actor, Actor):
+        raise UsageError(f"{type(actor).__name__} is no actor: give an Actor.")
+    check_given_ids(user_id=actor.user_id)
+    for name, value in asdict(actor).items():
+        if name != "user_id" and not isinstance(value, str | None):
+            raise UsageError(f"{name} is {value!r}: it must be a text, or None.")
+
+
+def _check_objective(db: Connection, key: int) -> None:
+    if not _AGREES.value(db, {"key": key}):
+        raise UsageError(f"The objective of question {key} is not one of its exam: change both together.")
 
 
 def _row(db: Connection, entity: Entity, entity_id: int) -> dict[str, Any]:
@@ -183,6 +205,11 @@ def _as_json(values: Mapping[str, Any]) -> str:
 
 _LOG = AUDIT_LOG.c
 _SHOWN = tuple(_LOG[name] for name in AuditRecord._fields)
+_AGREES = Prepared(
+    select(OBJECTIVES.c.exam_id == QUESTIONS.c.exam_id)
+    .join_from(QUESTIONS, OBJECTIVES, OBJECTIVES.c.id == QUESTIONS.c.objective_id)
+    .where(QUESTIONS.c.id == bindparam("key"))
+)
 _ENTRY = (*Actor.__dataclass_fields__, "action", "entity_type", "entity_id", "old_values", "new_values", "success",
           "created_at")  # fmt: skip
 _ENTER = Prepared(insert(AUDIT_LOG).values({name: bindparam(name) for name in _ENTRY}).returning(*_SHOWN))

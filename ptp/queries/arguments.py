@@ -38,15 +38,37 @@ def day_of(moment_s: int) -> date:
 def whole(name: str, value: int, *, low: int, high: int) -> int:
     """`value` when it is a whole number from `low` to `high`; raises UsageError naming the argument."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise UsageError(f"{name} is {value!r}: it must be a whole number from {low} to {high}.")
+        raise UsageError(f"{name} is {_told(value)}: it must be a whole number from {low} to {high}.")
     return value
 
 
-def check_ids(**ids: int | None) -> None:
-    """Raise UsageError naming the first of the ids that is no whole number of 64 bits; None is no id."""
+def finite(name: str, value: float) -> float:
+    """`value` when it is a number that is neither infinite nor NaN; raises UsageError naming the argument."""
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return value
+    except OverflowError:  # a whole number beyond all floats
+        pass
+    raise UsageError(f"{name} is {_told(value)}: it must be a finite number.")
+
+
+def _told(value: object) -> str:
+    """A value in an error's sentence; Python refuses to write out a number of more than 4,300 digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+
+
+def check_ids(**ids: int) -> None:
+    """Raise UsageError naming the first of the ids that is no whole number of 64 bits."""
     for name, value in ids.items():
-        if value is not None:
-            whole(name, value, low=-(2**63), high=2**63 - 1)
+        whole(name, value, low=-(2**63), high=2**63 - 1)
+
+
+def check_given_ids(**ids: int | None) -> None:
+    """The same of ids that may be left out."""
+    check_ids(**{name: value for name, value in ids.items() if value is not None})
 
 
 def page(limit: int) -> int:
@@ -61,8 +83,8 @@ def count_of(name: str, value: int) -> int:
 
 def hours_ago(name: str, hours: float, *, now: int) -> int:
     """The moment `hours` before `now`, in Unix seconds, rounded down: a whole time is greater than both or neither."""
-    if not isinstance(hours, int | float) or not math.isfinite(hours) or hours < 0:
-        raise UsageError(f"{name} is {hours!r}: it must be a number of hours, 0 or more.")
+    if not isinstance(hours, int | float) or not hours >= 0 or hours == math.inf:
+        raise UsageError(f"{name} is {_told(hours)}: it must be a number of hours, 0 or more.")
     return math.floor(now - min(hours, LAST_SECOND) * HOUR)
 
 

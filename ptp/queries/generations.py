@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ptp.engine import atomic, fetch
 from ptp.errors import UsageError
-from ptp.queries.arguments import DAY, check_ids, count_of, require_known
+from ptp.queries.arguments import DAY, check_given_ids, check_ids, count_of, finite, require_known
 from ptp.queries.tables import AI_GENERATIONS, Prepared
 
 
@@ -83,7 +82,7 @@ def cost_summary(engine: Engine, *, until: int, days: int) -> tuple[AiCost, ...]
 
 def _cost(purpose: str, model: str, counted: Iterable[Sequence[Any]]) -> AiCost:
     calls, priced, cents, judged, succeeded = zip(*counted, strict=True)
-    dollars = math.fsum(cents) / 100
+    dollars = sum(cents) / 100
     return AiCost(
         purpose=purpose,
         model=model,
@@ -98,13 +97,21 @@ def _checked(generation: NewGeneration) -> dict[str, Any]:
     for name in ("purpose", "model"):
         if not isinstance(getattr(generation, name), str) or not getattr(generation, name).strip():
             raise UsageError(f"{name} is {getattr(generation, name)!r}: it must be a text.")
-    check_ids(exam_id=generation.exam_id, objective_id=generation.objective_id, user_id=generation.user_id)
+    if not isinstance(generation, NewGeneration):
+        raise UsageError(f"{type(generation).__name__} is no call of a model: give a NewGeneration.")
+    check_given_ids(exam_id=generation.exam_id, objective_id=generation.objective_id, user_id=generation.user_id)
+    if not isinstance(generation.question_ids, list | tuple):
+        raise UsageError(f"question_ids is {generation.question_ids!r}: it must be a list of ids.")
+    for key in generation.question_ids:
+        check_ids(question_ids=key)
+    for name in ("error_message", "tweet_id", "opportunity_id", "request_id"):
+        if not isinstance(getattr(generation, name), str | None):
+            raise UsageError(f"{name} is {getattr(generation, name)!r}: it must be a text, or None.")
     for name in ("prompt_tokens", "completion_tokens", "generation_time_ms"):
         if getattr(generation, name) is not None:
             count_of(name, getattr(generation, name))
-    cents = generation.cost_cents
-    if cents is not None and not (isinstance(cents, int | float) and math.isfinite(cents) and cents >= 0):
-        raise UsageError(f"cost_cents is {cents!r}: it must be a number of cents, 0 or more.")
+    if generation.cost_cents is not None and finite("cost_cents", generation.cost_cents) < 0:
+        raise UsageError(f"cost_cents is {generation.cost_cents!r}: it must be a number of cents, 0 or more.")
     if not isinstance(generation.success, bool):
         raise UsageError(f"success is {generation.success!r}: it must be True or False.")
     tokens = [n for n in (generation.prompt_tokens, generation.completion_tokens) if n is not None]

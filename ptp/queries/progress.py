@@ -244,13 +244,15 @@ _RANK = Prepared(
     ) + (
         SELECT count(*) FROM user_progress AS better
         WHERE better.exam_id = own.exam_id AND better.total_questions_seen > 50
-            AND better.readiness_score > coalesce(own.readiness_score, -9e999)
-            AND better.readiness_score < iif(own.leaf = 262143, 9e999, (own.leaf + 1) / 2048.0)
+            AND better.readiness_score >= coalesce(own.readiness_score, -9e999)
+            AND better.readiness_score IS NOT own.readiness_score
+            AND (own.leaf = 262143 OR better.readiness_score < (own.leaf + 1) / 2048.0)
     ) + (
         SELECT count(*) FROM user_progress AS better
         WHERE better.exam_id = own.exam_id AND better.total_questions_seen > 50
             AND better.readiness_score IS own.readiness_score
-            AND better.overall_accuracy > coalesce(own.overall_accuracy, -9e999)
+            AND better.overall_accuracy >= coalesce(own.overall_accuracy, -9e999)
+            AND better.overall_accuracy IS NOT own.overall_accuracy
     ) + (
         SELECT count(*) FROM user_progress AS better
         WHERE better.exam_id = own.exam_id AND better.total_questions_seen > 50

@@ -19,8 +19,11 @@ from sqlalchemy import Connection, Engine, select, text
 
 from ptp.engine import atomic
 from ptp.errors import CannotFinish, UsageError
-from ptp.queries.arguments import LARGEST_PAGE, check_ids, count_of, unknown, whole
+from ptp.queries.arguments import LARGEST_PAGE, check_given_ids, check_ids, unknown, whole
 from ptp.queries.tables import QUESTIONS, STUDY_SESSIONS, TEST_ATTEMPTS, USERS, Prepared
+
+LONGEST_ANSWER_SECONDS = 366 * 86_400
+"""A year: no answer takes longer, and sums of such times stay within what SQLite adds exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,8 @@ def record_answers(engine: Engine, answers: Sequence[NewAnswer], *, now: int) ->
     Raises UsageError for an empty or too large batch, a bad value, an unknown user or question, and a session
     or test that is unknown or another user's.
     """
+    if not isinstance(answers, Sequence):
+        raise UsageError(f"A batch is a sequence of NewAnswer values, not {type(answers).__name__}.")
     if not 1 <= len(answers) <= LARGEST_PAGE:
         raise UsageError(f"A batch of {len(answers)} answers cannot be recorded: give 1 to {LARGEST_PAGE}.")
     for answer in answers:
@@ -73,13 +78,11 @@ def record_answers(engine: Engine, answers: Sequence[NewAnswer], *, now: int) ->
 
 
 def _check_values(answer: NewAnswer) -> None:
-    check_ids(
-        user_id=whole("user_id", answer.user_id, low=-(2**63), high=2**63 - 1),
-        question_id=whole("question_id", answer.question_id, low=-(2**63), high=2**63 - 1),
-        study_session_id=answer.study_session_id,
-        test_attempt_id=answer.test_attempt_id,
-    )
-    count_of("time_spent_seconds", answer.time_spent_seconds)
+    if not isinstance(answer, NewAnswer):
+        raise UsageError(f"{type(answer).__name__} is no answer: give NewAnswer values.")
+    check_ids(user_id=answer.user_id, question_id=answer.question_id)
+    check_given_ids(study_session_id=answer.study_session_id, test_attempt_id=answer.test_attempt_id)
+    whole("time_spent_seconds", answer.time_spent_seconds, low=0, high=LONGEST_ANSWER_SECONDS)
     if answer.confidence_level is not None:
         whole("confidence_level", answer.confidence_level, low=1, high=5)
     if not isinstance(answer.selected_answer, str):

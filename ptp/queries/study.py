@@ -89,13 +89,16 @@ class StudyQueries:
         Raises UsageError for an unknown exam, user or mode, and for a bad limit, range or hours.
         """
         check_ids(exam_id=exam_id, user_id=user_id)
-        _check_filters(mode, objectives, min_difficulty, max_difficulty)
+        if seed is not None and not isinstance(seed, int):
+            raise UsageError(f"seed is {seed!r}: it must be a whole number, or None.")
+        chosen = None if objectives is None else _objectives(objectives)
+        _check_filters(mode, chosen, min_difficulty, max_difficulty)
         wanted = Wanted(
             exam_id=exam_id,
             user_id=user_id,
             limit=page(limit),
             since=hours_ago("exclude_answered_hours", exclude_answered_hours, now=moment(now)),
-            objectives=None if objectives is None else tuple(objectives),
+            objectives=chosen,
             min_difficulty=min_difficulty,
             max_difficulty=max_difficulty,
         )
@@ -143,6 +146,13 @@ def _as_progress(session_id: int, *totals: Any) -> SessionProgress:
     *counted, scores = totals
     by_objective = {int(key): value for key, value in json.loads(scores).items()}
     return rows_of(SessionProgress, ((session_id, *counted, by_objective),))[0]
+
+
+def _objectives(given: Sequence[int]) -> tuple[int, ...]:
+    try:
+        return tuple(given)
+    except TypeError:
+        raise UsageError(f"objectives is {given!r}: it must be a sequence of ids.") from None
 
 
 def _check_filters(mode: str, objectives: Sequence[int] | None, low: int | None, high: int | None) -> None:

@@ -10,8 +10,7 @@ from sqlalchemy import Engine, bindparam, literal_column, select, text
 from sqlalchemy.dialects.sqlite import insert
 
 from ptp.engine import atomic
-from ptp.errors import UsageError
-from ptp.queries.arguments import LONGEST_PERIOD_DAYS, day_of, day_text, moment, page, whole
+from ptp.queries.arguments import LONGEST_PERIOD_DAYS, day_of, day_text, finite, moment, page, whole
 from ptp.queries.tables import GROWTH_METRICS, OPPORTUNITIES, TWEETS, TWITTER_ACCOUNTS, Prepared, rows_of
 
 TARGET_NET_FOLLOWERS = (500, 1_000)
@@ -105,8 +104,10 @@ class TwitterQueries:
         """
         values = {**asdict(metrics), "date": day_text("date", metrics.date), "created_at": moment(now)}
         for name, value in asdict(metrics).items():
-            if name != "date" and value is not None and not isinstance(value, int | float):
-                raise UsageError(f"{name} is {value!r}: it must be a number.")
+            if name in ("engagement_rate", "ai_costs") and value is not None:
+                finite(name, value)
+            elif name != "date" and value is not None:
+                whole(name, value, low=-(2**53), high=2**53)
         with atomic(self._engine) as db:
             _RECORD.rows(db, values)
 

@@ -45,7 +45,7 @@ def double_row(db: sqlite3.Connection, rng: random.Random) -> str:
     table = rng.choice([t for t in head_tables(db) if not _has_unique(db, t)])
     key = rng.choice(_keys(db, table))
     columns = ", ".join(quoted(n) for n in names_of(db, table) if n != "id")
-    new = f"{key}-copy" if isinstance(key, str) else max(_keys(db, table)) + 1
+    new = f"{key}-copy" if isinstance(key, str) else 1_000_000 + key
     with behind(db):
         copied = f"INSERT INTO {quoted(table)} (id, {columns}) SELECT ?, {columns} FROM {quoted(table)} WHERE id = ?"
         db.execute(copied, (new, key))
@@ -70,9 +70,8 @@ def invent_row(db: sqlite3.Connection, rng: random.Random) -> str:
 def move_row(db: sqlite3.Connection, rng: random.Random) -> str:
     """Give a row another key."""
     table = rng.choice(head_tables(db))
-    keys = _keys(db, table)
-    key = rng.choice(keys)
-    new = f"{key}-moved" if isinstance(key, str) else keys[-1] + rng.randint(1, 9)
+    key = rng.choice(_keys(db, table))
+    new = f"{key}-moved" if isinstance(key, str) else 1_000_000 + key
     with behind(db):
         db.execute(f"UPDATE {quoted(table)} SET id = ? WHERE id = ?", (new, key))
     return f"{table} {key!r}, now {new!r}"

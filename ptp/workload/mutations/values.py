@@ -126,16 +126,13 @@ def other_sign(value: Value, place: Place, rng: random.Random) -> Value:
     return -value if isinstance(value, int | float) else value
 
 
-def shifted(by: int) -> Change:
-    """A change of a number by so many."""
-    return {1: _one_more, 3600: _an_hour_more}[by]
-
-
-def _one_more(value: Value, place: Place, rng: random.Random) -> Value:
+def one_more(value: Value, place: Place, rng: random.Random) -> Value:
+    """One more: a second, where the number is a time."""
     return value + 1 if isinstance(value, int | float) else value
 
 
-def _an_hour_more(value: Value, place: Place, rng: random.Random) -> Value:
+def hour_more(value: Value, place: Place, rng: random.Random) -> Value:
+    """3,600 seconds more, as by a wrong time zone."""
     return value + 3600 if isinstance(value, int | float) else value
 
 
