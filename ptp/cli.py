@@ -143,11 +143,20 @@ def verify(
         Literal["quick", "full"] | None,
         typer.Option(help="Prove the verifier: damage a demo in every known way, once or 25 times; is all of it seen?"),
     ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Compare the target with what this run saw, not with a source.", metavar="RUN")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare every row and column of a target with what its source should have become."""
-    from ptp.workbench import proving
+    from ptp.workbench import proving, verifying
 
+    if against is not None:
+        if target is None or source is not None or prove is not None:
+            raise UsageError("--against RUN goes with --target FILE alone: ptp verify --against RUN --target FILE.")
+        with terminal.progress_bar("ptp verify", silent=as_json) as progress:
+            since = verifying.verify_since(database_path(target), against, progress=progress)
+        terminal.finish_stage(since, f"Next: ptp health --target {target}", as_json=as_json)
     if (source is None) != (target is None) or (source is None and prove is None):
         raise UsageError(f"Missing option '--{'source' if source is None else 'target'}'; see ptp verify --help.")
     pair = (database_path(source), database_path(target)) if source and target else None

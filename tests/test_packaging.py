@@ -289,11 +289,15 @@ def test_the_example_in_the_help_of_each_command_parses(command: str, epilog: st
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_command_and_option_mentioned_in_the_docs_exists(name: str) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    options = {o for c in commands.values() for p in c.params for o in p.opts}
+    every = [c for top in commands.values() for c in (top, *getattr(top, "commands", {}).values())]
+    options = {o for c in every for p in c.params for o in p.opts}
     for mention in mentions(TEXTS[name]):
         _, command, *rest = shlex.split(mention)
         assert command in commands, mention
-        own = {o for p in commands[command].params for o in p.opts}
+        asked = commands[command]
+        if rest and rest[0] in getattr(asked, "commands", {}):
+            asked = asked.commands[rest[0]]
+        own = {o for p in asked.params for o in p.opts}
         assert {word for word in rest if word.startswith("-")} <= own, mention
     alone = set(re.findall(r"`(--[a-z-]+)[^`]*`", TEXTS[name]))
     assert alone <= options | {"--help"}

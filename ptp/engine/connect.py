@@ -71,12 +71,12 @@ def fetch(db: Connection, sql: str, values: Sequence[Any] | Mapping[str, Any]) -
             db.begin()
         try:
             found: list[Any] = db.connection.cursor().execute(sql, bound).fetchall()
-        except sqlite3.Error:
+        except sqlite3.Error as problem:
             # A statement that fails has done nothing, and through SQLAlchemy it fails again, with the right error. But
             # never outside of the transaction, which some errors (a full disk) have SQLite end at once.
             raw: Any = db.connection.dbapi_connection
             if not raw.in_transaction:
-                raise CannotFinish("SQLite ended the transaction: the disk is full, or could not be used.") from None
+                raise CannotFinish(f"SQLite ended the transaction: {problem}.") from problem
             return _told(db, sql, bound)
         return found
     except OverflowError:

@@ -69,6 +69,18 @@ def why_untrusted(db: sqlite3.Connection, steps: Sequence[Step]) -> str:
     return ""
 
 
+def why_incomplete(db: sqlite3.Connection, steps: Sequence[Step]) -> str:
+    """What the journal of a database at head lacks, or has too much; empty when it is whole."""
+    done = [name for (name,) in db.execute(f"SELECT name FROM {TABLE} WHERE kind = 'step' ORDER BY id")]
+    if missing := [step.name for step in steps if step.name not in done]:
+        return f"it does not name step {missing[0]}"
+    needs = {step.name: step.requires for step in steps}
+    if wrong := [name for name in steps_left_out(db) if not needs.get(name)]:
+        return f"it says that step {wrong[0]} was left out, which needs nothing"
+    built = db.execute(f"SELECT count(*) FROM {TABLE} WHERE kind = 'phase' AND name = 'build'").fetchone()[0]
+    return "" if built else "it does not name the build"
+
+
 def check_steps(db: sqlite3.Connection, steps: Sequence[Step]) -> None:
     """Raise StepRefused unless the steps on disk are those that built this database."""
     if reason := why_untrusted(db, steps):

@@ -112,8 +112,9 @@ class StudyQueries:
         """Questions whose text, explanation and reference hold all the words between them, the best of the newest.
 
         Only what may be studied is found, in one exam or in all. Case and accents do not count; a word that ends in
-        `*` stands for all that begin so. Of the newest 500 that match, the best by bm25 are given. Where the database
-        has no full-text index the questions are read one by one, and `Search.by` says "scan".
+        `*` stands for all that begin so. Of the newest 500 that match, the best by bm25 are given. Where the
+        database has no full-text index the questions are read one by one: `Search.by` then says "scan", words are found
+        inside of longer ones, accents count, and the newest are given.
         Raises UsageError for words of which none can be looked for, an unknown exam and a bad limit.
         """
         return searching.search(self._engine, words, exam_id=exam_id, limit=page(limit))

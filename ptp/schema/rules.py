@@ -7,6 +7,7 @@ slots, the totals of a day from the log.
 from __future__ import annotations
 
 from ptp.results import Severity
+from ptp.schema.columns import Base
 from ptp.verification.rules import Rule
 
 SEARCH_TABLE = "question_search"
@@ -49,7 +50,7 @@ _LEADERBOARD = f"""
             AND (coalesce(readiness_score, 0) >= low OR low = 0)
             AND (coalesce(readiness_score, 0) < high OR high = 128))
     FROM ({_RANGES}) AS ranges
-    WHERE users <> (
+    WHERE users = 0 OR users <> (
         SELECT count(*) FROM user_progress
         WHERE user_progress.exam_id = ranges.exam_id AND total_questions_seen > 50
             AND (coalesce(readiness_score, 0) >= low OR low = 0)
@@ -100,6 +101,18 @@ DERIVED = (
     Rule("verify.derived.times", "Each mean time is the rounded mean of its question's times", _TIMES),
 )
 """The rules on what is derived from other rows."""
+
+FRESH = Rule(
+    "verify.derived.head-only",
+    "Columns that no source has are empty, as the build leaves them",
+    " UNION ALL ".join(
+        f"SELECT '{table.name}, key ' || id || ': {column.name}' FROM {table.name} WHERE {column.name} IS NOT NULL"
+        for table in Base.metadata.sorted_tables
+        for column in table.columns
+        if column.info["head_only"]
+    ),
+)
+"""Of a target that nobody has written to since it was built."""
 
 
 def _domain(

@@ -72,7 +72,8 @@ class Kept:
             return f"another value: {shown(kept, personal=personal)}"
         if not same(placeholder, judgement.value):
             return f"another placeholder: {shown(placeholder, personal=personal)}"
-        return "" if reason.startswith(f"{judgement.outcome}: ") else f"the reason '{reason}'"
+        due = f"{judgement.outcome}: {judgement.reason}"
+        return "" if reason == due else f"the reason '{reason}' instead of '{due}'"
 
     def why_not_row(self, pairing: Pairing, row: Row, key: str) -> str:
         """Why an absent row is not rightly kept; empty when all of it stands there, for a reason that holds."""
@@ -87,7 +88,11 @@ class Kept:
         if not any(all(same(kept[0], value) for kept, value in zip(r, row, strict=True)) for r in rows):
             other = next(n for n, kept, value in zip(names, rows[0], row, strict=True) if not same(kept[0], value))
             return f"another value of {other} in quarantine"
-        return "" if self._must_go(pairing, row) else "a row in quarantine that no rule rejects"
+        due = set(self._why_it_goes(pairing, row))
+        told = {kept[2] for entry in entries.values() for kept in entry}
+        if not due:
+            return "a row in quarantine that no rule rejects"
+        return "" if told <= due else f"the reason '{min(told - due)}' instead of '{min(due)}'"
 
     def _entries(self, kind: str, table: str, key: str) -> dict[str, list[tuple[Value, Value, str]]]:
         if not self.exists:
@@ -102,25 +107,28 @@ class Kept:
             found.setdefault(str(column), []).append((original, placeholder, str(reason)))
         return found
 
-    def _must_go(self, pairing: Pairing, row: Row) -> bool:
-        """Whether a rule rejects the whole row: a value that NOT NULL forbids, no parent, or a twin."""
+    def _why_it_goes(self, pairing: Pairing, row: Row) -> Iterator[str]:
+        """The reasons for which a row goes whole: a value that NOT NULL forbids, no parent, or a twin."""
         values: dict[str, Value] = {}
-        for (_, target, conversion), value in zip(pairing.columns, row, strict=True):
-            if conversion is None:
-                values[target] = value
-                continue
-            judgement = judge(conversion, value)
-            if judgement.outcome == "rejected" and conversion.takes_row:
-                return True
-            values[target] = judgement.value
+        for (source, target, conversion), value in zip(pairing.columns, row, strict=True):
+            values[target] = value
+            if conversion is not None:
+                judgement = judge(conversion, value)
+                values[target] = judgement.value
+                if judgement.outcome == "rejected" and conversion.takes_row:
+                    yield f"rejected: {judgement.reason} ({source})"
         table = self.tables[pairing.target]
         for key in table.foreign_keys:
             parent = self.tables.get(key.table)
-            own = [values[c] for c in key.columns]
+            own = [values.get(c) for c in key.columns]
             if parent and None not in own and not self._has(key.table, key.to_columns or parent.key, own):
-                return True
-        twins = [(columns, [values[c] for c in columns]) for columns in (pairing.key, *table.uniques)]
-        return any(None not in own and self._has(pairing.target, columns, own) for columns, own in twins)
+                columns = ", ".join(key.columns)
+                yield f"rejected: no such row in {key.table} ({columns})"
+                yield f"rejected: its parent in {key.table} is rejected ({columns})"
+        for twins in (pairing.key, *table.uniques):
+            own = [values.get(c) for c in twins]
+            if None not in own and self._has(pairing.target, twins, own):
+                yield f"rejected: an earlier row has the same value ({', '.join(twins)})"
 
     def _has(self, table: str, columns: tuple[str, ...], values: list[Value]) -> bool:
         marks, bound = exactly(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptp.schema.rules import DERIVED, DOMAIN
+from ptp.schema.rules import DERIVED, DOMAIN, FRESH
 from ptp.workbench.verifying import CARRIED, HEAD_TABLES, SEARCH
 from ptp.workload.limits import REQUIRED, Profile
 
@@ -17,7 +17,7 @@ VERIFICATION = (
     "verify.schema",
     "verify.marks",
     "verify.journal",
-    *(rule.id for rule in (*DERIVED, *DOMAIN)),
+    *(rule.id for rule in (*DERIVED, FRESH, *DOMAIN)),
     SEARCH,
 )
 

@@ -17,7 +17,9 @@ from ptp.migration import journal
 from ptp.migration.steps import load_steps
 from ptp.resources import folder
 from ptp.results import Finding, Measurement
+from ptp.schema.rules import DERIVED, SEARCH_STEP, SEARCH_TABLE
 from ptp.verification.drift import differences
+from ptp.verification.rules import check_full_text, check_rules
 from ptp.workbench.indexing import expected_head, workload
 from ptp.workbench.progress import Progress, part, quiet
 from ptp.workload.cases import benchmark_cases
@@ -27,6 +29,8 @@ TITLE = "Health"
 WAL_LIMIT_MB = 64
 FREE_PAGES_LIMIT = 0.25
 """Of the file's pages; beyond it the space is worth having back."""
+_SOUND = ("health.head", "health.drift", "health.pages")
+"""Without these the rest cannot be looked at."""
 _CALLS = 15
 _SLOWEST = 3
 
@@ -40,10 +44,15 @@ def examine(target: Path, *, progress: Progress = quiet) -> Stage:
         results: list[Finding | Measurement] = [_connects(engine)]
         with errors_named(target), connect_file(target, read_only=True) as db:
             progress(0.05, "checking pages")
-            results += [_at_head(db), _no_drift(db), _pages(db), _free_pages(db), _disk(target), _log(db, target)]
-        results.append(_statistics(engine))
-        sound = ("health.head", "health.drift", "health.pages")
-        if all(f.verdict == "pass" for f in results if isinstance(f, Finding) and f.id in sound):
+            results.append(_at_head(db))
+            if journal.has_journal(db):
+                results += [_no_drift(db), _pages(db), _free_pages(db), _disk(target), _log(db, target)]
+                results.append(_statistics(engine))
+                if all(f.verdict == "pass" for f in results if isinstance(f, Finding) and f.id in _SOUND):
+                    progress(0.3, "counting anew what is derived")
+                    results += [*check_rules(db, DERIVED), _search(db)]
+        found = {f.id: f.verdict for f in results if isinstance(f, Finding)}
+        if all(found.get(name) == "pass" for name in _SOUND):
             results += _slowest(engine, part(progress, 0.5, 1.0))
     finally:
         engine.dispose()
@@ -111,7 +120,7 @@ def _no_drift(db: sqlite3.Connection) -> Finding:
 
 def _mend(difference: str) -> str:
     if difference.startswith("index"):
-        return "ptp optimize creates it"
+        return "ptp optimize creates it anew"
     return "build the database anew with ptp migrate, or restore it"
 
 
@@ -216,6 +225,11 @@ def _slowest(engine: Engine, progress: Progress) -> Iterator[Finding | Measureme
             n=len(samples),
         )
         yield Measurement(case.name, "ms", samples)
+
+
+def _search(db: sqlite3.Connection) -> Finding:
+    left_out = journal.steps_left_out(db).get(SEARCH_STEP, "")
+    return check_full_text(db, SEARCH_TABLE, name="verify.derived.search", left_out=left_out)
 
 
 def _only_reads(sql: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TypeAlias
 
-from ptp.engine import check_database, connect_file, errors_named, open_engine, quoted, read_inventory
+from ptp.engine import check_database, connect_file, errors_named, open_engine, quoted, read_inventory, split_statements
 from ptp.engine.inventory import Inventory
 from ptp.engine.meters import Statement, meter
 from ptp.errors import UsageError
@@ -47,7 +47,7 @@ class Advice:
     @property
     def creates(self) -> bool:
         """Whether it brings an index of head back; ptp does that itself, and leaves the dropping to a person."""
-        return self.sql.startswith("CREATE")
+        return "CREATE INDEX" in self.sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,9 @@ def optimize(target: Path, *, dry_run: bool = False, progress: Progress = quiet)
         with connect_file(target, read_only=True) as db:
             findings = inspect_indexes(db).findings
     # After a dry run everything is left to do: that is told as advice, and decides nothing.
-    left = (_tried_all(rows), *(replace(f, severity="note" if dry_run else "gate") for f in findings))
+    # What only costs is left to a person, and decides nothing; nor does anything after a dry run.
+    decides = () if dry_run else ("indexes.missing", "indexes.scans")
+    left = (_tried_all(rows), *(replace(f, severity="gate" if f.id in decides else "note") for f in findings))
     return Stage(NAME, TITLE, time.perf_counter() - started, left, {"Advice": rows} if rows else {})
 
 
@@ -98,7 +100,10 @@ def _advice(db: sqlite3.Connection) -> Iterator[Advice]:
     tables = [name for name in head.tables if name in live.tables]
     for index in missing_indexes(live, expected=head, tables=tables):
         if index.sql:
-            yield Advice(index.name, index.table, index.sql, REASONS.get(index.name, "an index of head"))
+            # Under its name there may stand another one.
+            taken = any(i.name == index.name for t in live.tables.values() for i in t.indexes)
+            sql = f"DROP INDEX {quoted(index.name)}; {index.sql}" if taken else index.sql
+            yield Advice(index.name, index.table, sql, REASONS.get(index.name, "an index of head"))
     used = frozenset[str]().union(*(r.reads for r in read_workload(db)))
     for name in tables:
         known = {i.name for i in head.tables[name].indexes}
@@ -109,7 +114,8 @@ def _advice(db: sqlite3.Connection) -> Iterator[Advice]:
                     check_redundant(alone, tables=[name]),
                     check_used(alone, used=used, reasons=REASONS, tables=[name]),
                 )
-                why = next((w for f in found for w in f.where if index.name in w), "")
+                accused = (f"{name}: {index.name} (", f"{name}: no statement reads {index.name} ")
+                why = next((w for f in found for w in f.where if w.startswith(accused)), "")
                 if why:
                     yield Advice(index.name, name, f"DROP INDEX {quoted(index.name)}", why)
 
@@ -139,7 +145,8 @@ def _tried(target: Path, advice: Sequence[Advice], progress: Progress) -> Iterat
 def _measured(copy: Path, advice: Advice, cases: Cases) -> dict[str, object]:
     with connect_file(copy) as db:
         before, size, before_work = _plans(db), _bytes(db), _works(copy, cases)
-        db.execute(advice.sql)
+        for sql in split_statements(advice.sql):
+            db.execute(sql)
         after, after_work = _plans(db), _works(copy, cases)
         grown = _bytes(db) - size
     concerned = [name for name in before if before[name] != after[name] and name in cases]
@@ -149,8 +156,14 @@ def _measured(copy: Path, advice: Advice, cases: Cases) -> dict[str, object]:
         "why": advice.why,
         "gain": "; ".join(_gain(n, before_work[n], after_work[n]) for n in concerned) or "no query is run another way",
         "bytes": grown,
-        "done": "by ptp optimize" if advice.creates else "by you, if nothing outside ptp needs it",
+        "done": _by_whom(advice, worse=sum(after_work[n].vm_steps - before_work[n].vm_steps for n in concerned) > 0),
     }
+
+
+def _by_whom(advice: Advice, *, worse: bool) -> str:
+    if advice.creates:
+        return "by ptp optimize"
+    return "better not: queries cost more without it" if worse else "by you, if nothing outside ptp needs it"
 
 
 def _gain(case: str, before: Work, after: Work) -> str:
@@ -202,7 +215,7 @@ def _apply(target: Path, statements: Sequence[str]) -> None:
     with connect_file(target) as db:
         db.execute("BEGIN IMMEDIATE")
         try:
-            for sql in statements:
+            for sql in (one for script in statements for one in split_statements(script)):
                 db.execute(sql)
             db.execute("PRAGMA analysis_limit = 1000")
             db.execute("ANALYZE")

@@ -21,7 +21,7 @@ from ptp.resources import folder
 from ptp.results import Finding
 from ptp.schema import Base
 from ptp.schema.ddl import derived_statements, model_statements
-from ptp.schema.rules import DERIVED, DOMAIN, SEARCH_STEP, SEARCH_TABLE
+from ptp.schema.rules import DERIVED, DOMAIN, FRESH, SEARCH_STEP, SEARCH_TABLE
 from ptp.schema.shapes import known_shapes
 from ptp.verification.content import (
     Pairing,
@@ -78,7 +78,7 @@ def verify(source: Path, target: Path, *, out: Path | None = None, progress: Pro
         progress(0.85, "checking references")
         results += [check_references(new, old), *_structure(sides)]
         progress(0.9, "counting anew what is derived")
-        results += [*check_rules(new, DERIVED), _search(new), *_domain(sides)]
+        results += [*check_rules(new, (*DERIVED, FRESH)), _search(new), *_domain(sides)]
         progress(1.0, "verified")
     tables = {"Tables": [_row(sides.pairings[n], t) for n, t in tallies.items()]}
     return Stage(NAME, TITLE, time.perf_counter() - started, tuple(results), tables)
@@ -265,18 +265,20 @@ def _structure(sides: _Sides) -> Iterator[Finding]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as scratch:
         left_out = journal.steps_left_out(sides.new)
         steps = [step for step in load_steps(folder("sql")) if step.name not in left_out]
-        for sql in (*model_statements(), *derived_statements(steps)):
+        for sql in (*model_statements(), *derived_statements(steps), journal.DDL, *quarantine.DDL):
             scratch.execute(sql)
         for extra in sides.plan.extras:
             for sql in extra.statements if extra.carried else ():
                 scratch.execute(sql)
         expected = read_inventory(scratch)
-    yield check_schema(sides.target, expected, own=("ptp_",))
+    yield check_schema(sides.target, expected, own=())
     yield check_marks(sides.target, sides.source)
-    why = journal.why_untrusted(sides.new, load_steps(folder("sql")))
+    why = journal.why_untrusted(sides.new, load_steps(folder("sql"))) or journal.why_incomplete(
+        sides.new, load_steps(folder("sql"))
+    )
     yield Finding(
         id="verify.journal",
-        claim="The journal names the steps in sql/, unedited and in order",
+        claim="The journal names the steps in sql/, all of them, unedited and in order, and the build",
         verdict="fail" if why else "pass",
         severity="data",
         where=(why,) if why else (),

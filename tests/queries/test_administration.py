@@ -184,7 +184,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "the time of the change": ({"values": {"updated_at": 5}}, NO_VALUE),
     "an email that is taken": ({"entity": "user", "values": {"email": "admin@example.com"}},
                                "The user cannot be changed so: UNIQUE"),
-    "an actor that there is not": ({"actor": Actor(user_id=999)}, "The question cannot be changed so: FOREIGN KEY"),
+    "an actor that there is not": ({"actor": Actor(user_id=999)}, "There is no user with id 999."),
     "a time that there is not": ({"now": -1}, "now is -1"),
 }  # fmt: skip
 

@@ -133,9 +133,21 @@ def test_optimize_creates_what_is_missing_and_advises_to_drop_the_rest(target: P
 
 def test_optimize_leaves_a_good_target_with_statistics(target: Path) -> None:
     run_sql(target, "DROP TABLE sqlite_stat1")
-    assert examine(target).findings[7].verdict == "fail"
+    assert health(target)["statistics"].verdict == "fail"
     assert {f.verdict for f in optimize(target).findings} == {"pass"}
     assert {f.id: f.where for f in examine(target).findings if f.verdict != "pass"} == {}
+
+
+def test_an_index_of_another_definition_under_a_name_of_head_is_made_anew(target: Path) -> None:
+    run_sql(target, "DROP INDEX idx_questions_exam", "CREATE INDEX idx_questions_exam ON questions (difficulty)")
+    assert optimize(target).tables["Advice"][0]["statement"].startswith('DROP INDEX "idx_questions_exam"; CREATE INDEX')
+    assert failing(target) == {}
+
+
+def test_an_index_that_queries_are_cheaper_with_is_not_advised_away(target: Path) -> None:
+    run_sql(target, "CREATE INDEX wide ON user_answers (user_id, answered_at, question_id, is_correct)", "ANALYZE")
+    rows = optimize(target, dry_run=True).tables.get("Advice", [])
+    assert [row for row in rows if row["index"] == "wide" and not str(row["done"]).startswith("better not")] == []
 
 
 def test_what_ptp_did_not_build_is_refused(tmp_path: Path) -> None:
@@ -159,7 +171,7 @@ def test_a_fresh_target_is_healthy_and_its_slowest_queries_are_named(target: Pat
 
 @pytest.mark.parametrize(("harm", "name", "todo"), [
     ("DROP TRIGGER question_pool_update", "drift", "build the database anew"),
-    ("DROP INDEX idx_questions_weak", "drift", "ptp optimize creates it"),
+    ("DROP INDEX idx_questions_weak", "drift", "ptp optimize creates it anew"),
     ("UPDATE ptp_journal SET checksum = 'x' WHERE id = 2", "head", "build it anew"),
     ("DELETE FROM ptp_journal WHERE name = '0005_question_search'", "head", "build it anew"),
     ("DELETE FROM user_answers; DELETE FROM audit_log; DELETE FROM questions", "free-pages", "VACUUM"),
