@@ -6,6 +6,7 @@ import errno
 import json
 import signal
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -353,7 +354,9 @@ def _source(given: str | None, env: Any, settings: Settings, progress: Progress)
 
 def main() -> NoReturn:
     """Run the command line: every error is one sentence on stderr and an exit code, never a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupted)
     try:
         code = app(standalone_mode=False)
         if code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
@@ -371,6 +374,13 @@ def main() -> NoReturn:
     except Exception as problem:
         code = _told(f"internal error, {type(problem).__name__}: {problem}. Please report it.", EXIT_CANNOT_FINISH)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted(_number: int, _frame: object) -> NoReturn:
+    """End the work, and keep quiet what is only half begun then: a kernel's start that nobody awaits any more."""
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _: None
+    raise KeyboardInterrupt
 
 
 def _usage(problem: typer.TyperException) -> str:

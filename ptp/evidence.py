@@ -4,6 +4,7 @@ DIR/verdict.json            the verdict and every gate; written last, atomically
 DIR/index.html              the report, a pure function of the other files
 DIR/run.json                what was run on what
 DIR/results/STAGE.json      all results of one stage, raw samples included
+DIR/digests/content.json    digests of the content that was verified, by table and range of keys
 DIR/notebooks/STAGE.ipynb   the notebook as it was executed, and as .html
 """
 

@@ -177,7 +177,7 @@ def test_a_run_leaves_a_target_in_one_file_and_nothing_half_written(ran: Ran) ->
     assert ask(ran.folder / "target.db", "PRAGMA integrity_check") == "ok"
     assert {p.name for p in ran.folder.iterdir()} == {
         *("verdict.json", "index.html", "run.json", "plan.sql", "target.db"),
-        *("backup", "notebooks", "results"),
+        *("backup", "digests", "notebooks", "results"),
     }
     assert [p.name for p in (ran.folder / "backup").iterdir()] == ["source.db"]
     assert list(ran.folder.rglob("*.partial*")) == []
