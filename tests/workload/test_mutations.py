@@ -93,7 +93,7 @@ def test_an_error_within_leaves_the_database_as_it_was(fresh: Open) -> None:
     assert (_schema(db), _rows(db)) == before
 
 
-@pytest.mark.parametrize("kind", CATALOGUE, ids=lambda k: k.id)
+@pytest.mark.parametrize("kind", CATALOGUE[::4], ids=lambda k: k.id)
 def test_a_seed_decides_the_place_and_another_seed_another(fresh: Open, kind: Kind) -> None:
     try:
         first = inflict(kind, fresh(), random.Random(1))
