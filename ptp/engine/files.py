@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from urllib.parse import quote
 
 from ptp.errors import CannotFinish, DiskFull, Locked, NotADatabase, UsageError
@@ -144,3 +146,14 @@ def named(problem: sqlite3.Error, path: Path) -> Exception:
     if code.startswith("SQLITE_IOERR"):
         return CannotFinish(f"{path} could not be read or written: {text} (is the disk full or failing?).")
     return problem
+
+
+def check_temporary_space(needed_bytes: int) -> None:
+    """Raise DiskFull before a copy is made in the folder for temporary files, when that has not the room."""
+    folder = gettempdir()
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise DiskFull(
+            f"The folder for temporary files, {folder}, has {free / 1e6:,.0f} MB free, and a copy needs about "
+            f"{needed_bytes / 1e6:,.0f} MB: free some space, or name another folder in the variable TMPDIR."
+        )

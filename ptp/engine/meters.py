@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import apsw
 from sqlalchemy import Engine, event
 
-from ptp.engine.files import connect_file, errors_named, named
+from ptp.engine.files import check_temporary_space, connect_file, errors_named, named
 from ptp.errors import CannotFinish, PtpError, UsageError
 
 Parameters: TypeAlias = tuple[Any, ...] | dict[str, Any]
@@ -97,6 +97,7 @@ def meter(path: Path) -> Iterator[Callable[[Sequence[Statement]], Counters]]:
     """
     if not path.is_file():  # check_database would open and close the file, which drops the locks of this process too
         raise UsageError(f"There is no database file {path}.")
+    check_temporary_space(path.stat().st_size)
     with TemporaryDirectory(prefix="ptp-meter-") as folder:
         copy = Path(folder) / "copy.db"
         source = connect_file(path, read_only=True, busy_timeout_ms=_BUSY_TIMEOUT_MS)

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from ptp.engine import check_database, connect_file, errors_named, open_engine, quoted, read_inventory, split_statements
+from ptp.engine.files import check_temporary_space
 from ptp.engine.inventory import Inventory
 from ptp.engine.meters import Statement, meter
 from ptp.errors import UsageError
 from ptp.evidence import Stage
-from ptp.migration.backup import check_space
 from ptp.migration.journal import has_journal
 from ptp.results import Finding
 from ptp.verification.indexes import check_redundant, check_used, missing_indexes
@@ -130,7 +130,7 @@ def _tried(target: Path, advice: Sequence[Advice], progress: Progress) -> Iterat
     """Each advice with what it would gain, measured on a copy of its own state before and after."""
     if not advice:
         return
-    check_space(Path(gettempdir()), needed_bytes=2 * target.stat().st_size)
+    check_temporary_space(2 * target.stat().st_size)
     with _copy(target) as copy:
         engine = open_engine(copy)
         try:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from ptp.engine import atomic, open_engine
 from ptp.engine.meters import Counters, Statement, count, meter, recorded
-from ptp.errors import CannotFinish, Locked, NotADatabase, UsageError
+from ptp.errors import CannotFinish, DiskFull, Locked, NotADatabase, UsageError
 
 DDL = """
 CREATE TABLE q (id INTEGER PRIMARY KEY, exam INT, topic TEXT);
@@ -262,3 +262,15 @@ def test_no_statement_is_no_work(path: Path) -> None:
     assert count(path, []) == Counters()
     assert count(path, [Statement("INSERT INTO log VALUES (?)", ())]) == Counters(statements=1)
     assert Statement("SELECT 1", ()).parameters == ()
+
+
+def test_a_temporary_folder_without_room_is_named_with_the_variable_that_moves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE t (a)")
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(DiskFull, match="folder for temporary files.*TMPDIR"):
+        count(path, [])
