@@ -4,6 +4,7 @@
     ├── UsageError            2   bad input: unknown option or parameter, missing file, unmet precondition
     │   ├── NotADatabase          the file is not a SQLite database, or an empty one
     │   ├── UnknownShape          its tables fit no shape; carries the list of differences
+    │   ├── Moved                 the database has moved, or is not open yet; names the one to use
     │   └── StepRefused           a step in sql/ was edited, is missing, is out of order or does not parse
     ├── GateFailed            1   a gate failed
     │   └── DirtySource           values that no conversion accepts exactly, under --on-dirty stop
@@ -48,6 +49,15 @@ class UnknownShape(UsageError):
 
 class StepRefused(UsageError):
     """A migration step cannot be trusted or read."""
+
+
+class Moved(UsageError):
+    """The database is not the one to use: another one follows it, or comes before it; `to` is its path."""
+
+    def __init__(self, message: str, *, to: str = "") -> None:
+        """Say it in one sentence, and where to go."""
+        super().__init__(message)
+        self.to = to
 
 
 class GateFailed(PtpError):

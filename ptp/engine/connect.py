@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,13 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
 from ptp.engine.files import database_path, file_uri, named
-from ptp.errors import CannotFinish, PtpError, UsageError
+from ptp.engine.moves import lift_freeze, read_move
+from ptp.errors import CannotFinish, Moved, PtpError, UsageError
 from ptp.settings import Settings, load_settings
 
 _WRITES = "ptp_writes"
+_UNMOVED = "ptp_unmoved"  # the schema version at which a connection saw no state row
+_POLL_S = 0.001
 
 
 def open_engine(url: str | Path, *, read_only: bool = False, settings: Settings | None = None) -> Engine:
@@ -93,12 +97,46 @@ def _told(db: Connection, sql: str, bound: Any) -> list[Any]:
 
 
 def _begin(db: Connection, path: Path) -> None:
-    """Begin at the driver: through SQLAlchemy it would cost as much as the statement that follows."""
-    kind = "BEGIN IMMEDIATE" if db.get_execution_options().get(_WRITES) else "BEGIN"
+    """Begin at the driver: through SQLAlchemy it would cost as much as the statement that follows.
+
+    Within the transaction, and so for all of it, the database must be the one to use (`ptp.engine.moves`).
+    """
+    writes = bool(db.get_execution_options().get(_WRITES))
+    raw: Any = db.connection.dbapi_connection
     try:
-        db.connection.cursor().execute(kind)
+        while True:
+            raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+            if _is_usable(raw, db.connection.info, path, writes=writes):
+                return
+            raw.execute("ROLLBACK")
+            _wait_for(raw)
     except sqlite3.Error as problem:
         raise named(problem, path) from problem
+
+
+def _is_usable(raw: sqlite3.Connection, known: dict[Any, Any], path: Path, *, writes: bool) -> bool:
+    """Whether a transaction may go on; False while it is to wait. Raises Moved where another database is to be used."""
+    version = raw.execute("PRAGMA schema_version").fetchone()
+    if known.get(_UNMOVED) == version:
+        return True
+    move = read_move(raw)
+    if move is None:
+        known[_UNMOVED] = version
+    elif move.state in ("moved", "next"):
+        raw.execute("ROLLBACK")
+        why = "has moved to" if move.state == "moved" else "is not open yet; in use is"
+        raise Moved(f"{path} {why} {move.other}: open that one.", to=move.other)
+    return move is None or move.state == "open" or not writes
+
+
+def _wait_for(raw: sqlite3.Connection) -> None:
+    """Wait a moment for a freeze to end, and lift one that has outlived its deadline."""
+    time.sleep(_POLL_S)
+    move = read_move(raw)
+    if move and move.state == "freezing" and (move.deadline or 0) <= time.time():
+        raw.execute("BEGIN IMMEDIATE")
+        lift_freeze(raw)
+        raw.execute("COMMIT")
 
 
 def _name_error(context: ExceptionContext, path: Path) -> None:

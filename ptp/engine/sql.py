@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 
@@ -40,3 +41,29 @@ def _without_leading_comments(statement: str) -> str:
         end = text.find("\n") if text.startswith("--") else text.find("*/") + 1
         text = text[end + 1 :].lstrip() if end > 0 else ""
     return text
+
+
+_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|\w+|\s+|.""", re.DOTALL)
+
+
+def index_parts(sql: str) -> tuple[tuple[str, ...], str]:
+    """The terms of a CREATE INDEX, without ASC and DESC, and its WHERE condition, empty where there is none."""
+    tokens = [t for t in _TOKEN.findall(sql) if not t.startswith(("--", "/*"))]
+    depth, terms, term, rest = 0, [], [""], [""]
+    for place, token in enumerate(tokens):
+        if token == ")":
+            depth -= 1
+            if depth == 0:
+                rest = tokens[place + 1 :]
+                break
+        if depth == 1 and token == ",":
+            terms.append("".join(term))
+            term = [""]
+        elif depth >= 1:
+            term.append(token)
+        if token == "(":
+            depth += 1
+    terms.append("".join(term))
+    order = re.compile(r"\s+(ASC|DESC)\s*$", re.IGNORECASE)
+    where = re.sub(r"^\s*WHERE\s+", "", "".join(rest), flags=re.IGNORECASE).strip()
+    return tuple(order.sub("", t).strip() for t in terms), where

@@ -53,10 +53,10 @@ def build(
         with errors_named(target), connect_file(partial) as db:
             seconds = _run(db, plan, {"source": read_only_uri(source), "run": run, "now": now}, progress)
         with errors_named(target):
-            _sync(partial)
+            sync(partial)
         confirm()
         partial.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     return Built(seconds, target.stat().st_size)
 
 
@@ -94,7 +94,8 @@ def _run(db: sqlite3.Connection, plan: Plan, bound: Mapping[str, str | int], pro
     return seconds
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

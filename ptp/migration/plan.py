@@ -176,7 +176,7 @@ def _quarantines(pairs: Mapping[str, Pair], rows: Mapping[str, int]) -> list[Sta
 def _copies(
     pairs: Mapping[str, Pair], extras: Sequence[Extra], rows: Mapping[str, int], on_dirty: OnDirty
 ) -> list[Statement]:
-    copies = [Statement("copy", _copy_sql(p, extras, on_dirty), rows[p.mapped.source]) for p in pairs.values()]
+    copies = [Statement("copy", copy_sql(p, extras, on_dirty), rows[p.mapped.source]) for p in pairs.values()]
     carried = [Statement("copy", e.copy, rows[e.name]) for e in extras if e.copy and e.carried]
     if not carried:
         return copies
@@ -185,7 +185,7 @@ def _copies(
     return [*copies, guard[0], *carried, guard[1]]
 
 
-def _copy_sql(pair: Pair, extras: Sequence[Extra], on_dirty: OnDirty) -> str:
+def copy_sql(pair: Pair, extras: Sequence[Extra], on_dirty: OnDirty) -> str:
     carried = {e.name for e in extras if e.kind == "column" and e.carried}
     more = [c for c in pair.extra_columns if f"{pair.mapped.source}.{c}" in carried]
     names = ", ".join(quoted(c) for c in [*(c.target for c in pair.mapped.columns), *more])

@@ -1,0 +1,139 @@
+"""Capture: triggers that log the key of every row that is changed in a database while its successor is built.
+
+A log row holds the operation, the table, and the key as it was (`k0`, ...) and as it is after an update (`n0`, ...),
+in their storage classes. The log has no rule that could conflict: a conflict clause of the application's statement
+would override the one in a trigger, and its write would fail.
+
+REPLACE deletes rows without firing delete triggers, unless `recursive_triggers` is on. So before an insert or update the
+keys of those rows are logged that a unique index will displace, whether or not they will be: the log says where to look,
+never what is there. A row of the same primary key needs no such entry, as its key is logged anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ptp.engine import Inventory, literal, moves, quoted
+from ptp.engine.inventory import Index, Table
+from ptp.engine.sql import index_parts
+
+LOG = "ptp_log"
+_TRIGGER = "ptp_capture_"
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A table to be captured, and the columns by which its rows are known in both databases."""
+
+    table: Table
+    key: tuple[str, ...]
+
+    @property
+    def is_rowid(self) -> bool:
+        """Whether the key is the rowid itself, under whatever name."""
+        return bool(self.table.rowid) and self.key in ((self.table.rowid,), (self.table.rowid_alias,))
+
+
+def capture_sql(tables: Sequence[Watched], *, other: str) -> tuple[str, ...]:
+    """Statements that create the state row's table, the log and the triggers of each table, for one transaction.
+
+    While the state is not `open`, the triggers refuse every write with a sentence that names `other`.
+    """
+    width = max((len(t.key) for t in tables), default=1)
+    columns = ", ".join(f"{letter}{i}" for letter in "kn" for i in range(width))
+    log = f"CREATE TABLE {LOG} (id INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT, name TEXT, {columns})"
+    return (moves.DDL, log, *(sql for table in tables for sql in _triggers(table, other)))
+
+
+def release_sql(inventory: Inventory) -> tuple[str, ...]:
+    """Statements that take away whatever stands of a capture; none where there is none."""
+    triggers = [f"DROP TRIGGER {quoted(n)}" for n in inventory.objects if _is_capture(n)]
+    return (*triggers, *(f"DROP TABLE {name}" for name in (LOG, moves.TABLE) if name in inventory.tables))
+
+
+def without_capture(inventory: Inventory) -> Inventory:
+    """An inventory as it is apart from a capture."""
+    return replace(
+        inventory,
+        tables={n: t for n, t in inventory.tables.items() if n not in (LOG, moves.TABLE)},
+        objects={n: o for n, o in inventory.objects.items() if not _is_capture(n)},
+        sequences={n: s for n, s in inventory.sequences.items() if n != LOG},
+    )
+
+
+def _is_capture(trigger: str) -> bool:
+    return trigger.startswith(_TRIGGER)
+
+
+def _triggers(watched: Watched, other: str) -> Iterator[str]:
+    new, old = (_key(watched, row) for row in ("NEW", "OLD"))
+    k, n = ([f"{letter}{i}" for i in range(len(watched.key))] for letter in "kn")
+    guard, table = moves.guard_sql(other), watched.table
+    yield _trigger(table, "insert", "AFTER INSERT", guard, _log(table, "I", k, new))
+    yield _trigger(table, "update", "AFTER UPDATE", guard, _log(table, "U", k + n, old + new))
+    yield _trigger(table, "delete", "AFTER DELETE", guard, _log(table, "D", k, old))
+    displacing = [i for i in table.indexes if i.unique and i.columns != watched.key]
+    found = [_match(table, i) for i in displacing]
+    # A rowid that an insert leaves open is -1 here, and finds nothing.
+    found += [] if watched.is_rowid or not table.rowid else [f"{_own(table, table.rowid)} = NEW.{quoted(table.rowid)}"]
+    if found:
+        inserted = [_displaced(watched, match) for match in found]
+        yield _trigger(table, "before_insert", "BEFORE INSERT", *inserted)
+        same = " AND ".join(f"{a} IS {b}" for a, b in zip(_key(watched), old, strict=True))
+        updated = [_displaced(watched, f"{match} AND NOT ({same})") for match in found]
+        yield _trigger(table, "before_update", _update_of(displacing, watched), *updated)
+
+
+def _trigger(table: Table, name: str, event: str, *body: str) -> str:
+    lines = "".join(f"  {sql}\n" for sql in body)
+    return (
+        f"CREATE TRIGGER {quoted(f'{_TRIGGER}{name}_{table.name}')} {event} ON {quoted(table.name)}\nBEGIN\n{lines}END"
+    )
+
+
+def _update_of(indexes: Sequence[Index], watched: Watched) -> str:
+    """An update that changes no column of a unique index displaces nothing; of an expression any column may count."""
+    columns = [c for i in indexes for c in i.columns]
+    if None in columns or any(i.partial for i in indexes) or not watched.is_rowid:
+        return "BEFORE UPDATE"
+    return "BEFORE UPDATE OF " + ", ".join(quoted(c) for c in dict.fromkeys(columns) if c)
+
+
+def _own(table: Table, column: str) -> str:
+    return f"{quoted(table.name)}.{quoted(column)}"
+
+
+def _key(watched: Watched, row: str = "") -> list[str]:
+    return [f"{row or quoted(watched.table.name)}.{quoted(name)}" for name in watched.key]
+
+
+def _log(table: Table, op: str, names: Sequence[str], values: Sequence[str]) -> str:
+    listed = ", ".join(values)
+    return f"INSERT INTO {LOG} (op, name, {', '.join(names)}) VALUES ('{op}', {literal(table.name)}, {listed});"
+
+
+def _displaced(watched: Watched, match: str) -> str:
+    """Log the rows that the new row may displace."""
+    names = ", ".join(f"k{i}" for i in range(len(watched.key)))
+    table = watched.table.name
+    return (
+        f"INSERT INTO {LOG} (op, name, {names}) SELECT 'R', {literal(table)}, {', '.join(_key(watched))} "
+        f"FROM {quoted(table)} WHERE {match};"
+    )
+
+
+def _match(table: Table, index: Index) -> str:
+    """SQL that finds, by an index, the rows that hold the new row's values in it."""
+    terms, where = index_parts(index.sql) if index.sql else ((), "")
+    if None in index.columns:
+        # The terms are the application's text: they are read once over the table, and once over the new row alone.
+        new = ", ".join(f"NEW.{quoted(c.name)} AS {quoted(c.name)}" for c in table.columns if c.hidden != 1)
+        match = " AND ".join(f"({term}) = (SELECT {term} FROM (SELECT {new}))" for term in terms)
+    else:
+        match = " AND ".join(
+            f"{_own(table, c)} COLLATE {quoted(collation)} = NEW.{quoted(c)}"
+            for c, collation in zip(index.columns, index.collations, strict=True)
+            if c
+        )
+    return f"{match} AND ({where})" if where else match

@@ -1,0 +1,63 @@
+"""Cut over: the moment in which a database stops being the one to use, and its successor starts.
+
+The database that is left decides, by its state row: `freezing`, so that nobody writes while the last changes follow,
+and then `moved`. Only then is the successor opened, so there are never two that can be written to; a freeze ends at its
+deadline by itself, so there is none for long, whoever dies.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ptp.engine import moves
+from ptp.engine.moves import read_move, writing
+from ptp.errors import CannotFinish
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A database that nobody writes to, until the monotonic clock's `until`; only its owner may move it."""
+
+    db: sqlite3.Connection
+    owner: str
+    started: float
+    until: float
+
+    def move(self) -> None:
+        """Let it be left for its successor: the commit point. Raises CannotFinish where the deadline has passed."""
+        with writing(self.db):
+            done = moves.change_move(
+                self.db, expected="freezing", owner=self.owner, state="moved", phase="settle", deadline=None
+            )
+        if not done:
+            raise CannotFinish(
+                "The freeze ran out before the cut over was done, so the old database is in use again. Nothing was "
+                "lost. Run the command again at a quieter time, or with a longer --deadline."
+            )
+
+
+@contextmanager
+def frozen(db: sqlite3.Connection, *, owner: str, deadline: float, check: Callable[[], None]) -> Iterator[Frozen]:
+    """Freeze an open database for at most `deadline` seconds; what is raised within opens it again.
+
+    `check` is called within the transaction that freezes, and what it raises leaves everything as it was.
+    """
+    with writing(db):
+        check()
+        now = time.time()
+        if not moves.change_move(db, expected="open", state="freezing", owner=owner, deadline=now + deadline, beat=now):
+            found = read_move(db)
+            raise CannotFinish(
+                f"The database is not open ({found.state if found else 'no state'}): nothing was frozen."
+            )
+    started = time.monotonic()
+    try:
+        yield Frozen(db, owner, started, started + deadline)
+    except BaseException:
+        with writing(db):
+            moves.change_move(db, expected="freezing", owner=owner, state="open", deadline=None)
+        raise
