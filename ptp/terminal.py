@@ -51,7 +51,8 @@ def finish_stage(stage: Stage, following: str, *, as_json: bool) -> None:
         typer.echo(json.dumps({**document, "tables": stage.tables}, ensure_ascii=False))
     else:
         tell_gates(stage.findings)
-        typer.echo(f"{stage.title}: {verdict}, {len(stage.findings)} gates in {stage.seconds:.1f} s")
+        gates = sum(f.severity != "note" for f in stage.findings)
+        typer.echo(f"{stage.title}: {verdict}, {gates} gates in {stage.seconds:.1f} s")
         held = verdict == "pass"
         typer.echo(following if held else "Next: look at the places above; the same command with --json names more.")
     raise typer.Exit(exit_code(verdict))

@@ -22,6 +22,7 @@ from ptp.workbench.gates import required_gates
 from ptp.workload.demo import write_demo
 
 SHAPES = ("raw", "drizzle")
+PROVED = {"raw": "quick", "drizzle": "none"}
 GATE_KEYS = {"id", "claim", "verdict", "value", "unit", "limit", "low", "high", "n", "evidence"}
 RUN_KEYS = {"id", "source", "target", "profile", "env", "started", "seconds", "versions"}
 LOADS = re.compile(r"""(?:src|href|action|data)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import""")
@@ -96,6 +97,7 @@ def runs(sources: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
         old = cwd / "old.db"
         shutil.copy(source, old)
         command = [sys.executable, "-m", "ptp.cli", "run", "--source", "old.db", "--out", "out", "--json"]
+        command += ["--prove", PROVED[shape]]
         process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started[shape] = (cwd, old, digest(old), process)
     found = {}
@@ -159,6 +161,23 @@ def test_every_required_gate_is_in_the_verdict(ran: Ran) -> None:
     assert ran.verdict["missing"] == []
 
 
+def test_the_verifier_is_proved_in_the_run_or_the_verdict_says_that_it_was_not(ran: Ran) -> None:
+    rate, alarms = (
+        next(g for g in ran.verdict["gates"] if g["id"] == f"prove.{i}") for i in ("kill-rate", "false-alarms")
+    )
+    page = (ran.folder / "index.html").read_text(encoding="utf-8")
+    assert "no full proof on record: ptp verify --prove full makes one" in page
+    if PROVED[ran.source.parent.name.split("-")[1].rstrip("0123456789")] == "none":
+        assert {g["verdict"] for g in (rate, alarms)} == {"not applicable"}
+        assert all(g["evidence"].startswith("switched off by --prove none") for g in (rate, alarms))
+        assert "not proved in this run (--prove none)" in page
+        return
+    assert (rate["verdict"], rate["value"], alarms["verdict"], alarms["value"]) == ("pass", 100, "pass", 0)
+    assert rate["n"] >= 100 and alarms["n"] >= 6
+    assert f"saw 100 % of {rate['n']} damages tried in this run, 0 false alarms in {alarms['n']}" in page
+    assert "Kill rate by group" in page and "<caption>Kill rate</caption>" in page
+
+
 def test_each_benchmark_gate_has_its_interval_and_samples(ran: Ran) -> None:
     timed = [g for g in ran.verdict["gates"] if g["id"].startswith("bench.") and g["id"] != "bench.harness"]
     assert len(timed) >= 16
@@ -179,7 +198,7 @@ def test_a_run_leaves_a_target_in_one_file_and_nothing_half_written(ran: Ran) ->
         *("verdict.json", "index.html", "run.json", "plan.sql", "target.db"),
         *("backup", "digests", "notebooks", "results"),
     }
-    assert [p.name for p in (ran.folder / "backup").iterdir()] == ["source.db"]
+    assert {p.name for p in (ran.folder / "backup").iterdir()} == {"source.db", "source.db.json"}
     assert list(ran.folder.rglob("*.partial*")) == []
 
 
@@ -265,7 +284,8 @@ def test_damage_is_in_the_json_as_well(pair: Path) -> None:
 def test_a_bare_papermill_ends_red_on_a_damaged_target(pair: Path) -> None:
     delete_row(pair / "new.db")
 
-    ended = papermill("02_verify", pair, "-p", "source", "old.db", "-p", "target", "new.db", "-p", "out", "out")
+    given = ("-p", "source", "old.db", "-p", "target", "new.db", "-p", "out", "out", "-p", "prove", "none")
+    ended = papermill("02_verify", pair, *given)
 
     assert ended.returncode != 0
     assert "GateFailed" in ended.stderr

@@ -22,7 +22,13 @@ from ptp.evidence import read_evidence
 from ptp.workbench import migrating
 from ptp.workload.demo import write_demo
 
-COMMANDS = ("run", "migrate", "verify", "bench", "demo", "report")
+COMMANDS = ("run", "migrate", "verify", "bench", "optimize", "health", "quarantine", "demo", "report")
+CALLED = (
+    *(name for name in COMMANDS if name != "quarantine"),
+    "quarantine list",
+    "quarantine export",
+    "quarantine retry",
+)
 Ended = subprocess.CompletedProcess[str]
 
 
@@ -183,9 +189,9 @@ def test_a_setting_that_does_not_fit_is_named(
     assert "PTP_CACHE_MB" in one_sentence(ended.stderr)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", CALLED)
 def test_every_command_has_help_with_an_example(tmp_path: Path, here: Callable[..., Ended], name: str) -> None:
-    ended = here(name, "--help", cwd=tmp_path)
+    ended = here(*name.split(), "--help", cwd=tmp_path)
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert f"Example: ptp {name} " in ended.stdout
@@ -275,7 +281,7 @@ def test_a_disk_that_fills_during_a_run_ends_it_with_nothing_half_written(
     source = demo("quick")
     with mounted(tmp_path / "small", f"size={int(source.stat().st_size * 3.5)}") as small:
         out = small / "out"
-        with started("run", "--source", source, "--out", out, cwd=tmp_path) as process:
+        with started("run", "--source", source, "--out", out, "--prove", "none", cwd=tmp_path) as process:
             wait_for(process, lambda: (out / "backup").exists())
             fill(small)
             _, stderr = process.communicate(timeout=60)
@@ -337,16 +343,23 @@ PLACES: dict[str, tuple[str, int, Callable[[Path], bool]]] = {
         lambda out: (out / "notebooks" / "01_migrate.ipynb").exists(),
     ),
     "while the target is built": ("quick", signal.SIGINT, lambda out: (out / "target.db.partial").exists()),
+    "while the verifier is proved": ("tiny", signal.SIGINT, lambda out: noted(out, "kinds of damage")),
     "while queries are timed": ("tiny", signal.SIGINT, lambda out: noted(out, "timing")),
 }
 
 
 @pytest.mark.parametrize(("size", "sent", "place"), PLACES.values(), ids=PLACES)
 def test_an_interrupted_run_leaves_no_process_and_nothing_half_written(
-    demo: Callable[[str], Path], tmp_path: Path, size: str, sent: int, place: Callable[[Path], bool]
+    demo: Callable[[str], Path],
+    tmp_path: Path,
+    size: str,
+    sent: int,
+    place: Callable[[Path], bool],
+    request: pytest.FixtureRequest,
 ) -> None:
     out = tmp_path / "out"
-    with started("run", "--source", demo(size), "--out", "out", cwd=tmp_path) as process:
+    proved = "quick" if "proved" in request.node.name else "none"
+    with started("run", "--source", demo(size), "--out", "out", "--prove", proved, cwd=tmp_path) as process:
         wait_for(process, lambda: place(out))
         kernels = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, sent)
@@ -356,6 +369,7 @@ def test_an_interrupted_run_leaves_no_process_and_nothing_half_written(
     assert (process.returncode, stdout) == (130, "")
     assert psutil.wait_procs(kernels, timeout=10)[1] == []
     assert half_written(out) == []
+    assert list(out.glob(".ptp-*")) == []
     assert not (out / "verdict.json").exists()
     assert read_evidence(out).verdict is None
     assert "interrupted" in (out / "index.html").read_text(encoding="utf-8")

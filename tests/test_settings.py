@@ -28,6 +28,9 @@ VARIABLES: dict[str, tuple[str, str, Any]] = {
     "TURSO_DATABASE_URL_PROD": ("turso_database_url_prod", "sqlite:///p.db", "sqlite:///p.db"),
     "TURSO_AUTH_TOKEN_PROD": ("turso_auth_token_prod", SECRET, SecretStr(SECRET)),
     "PTP_REPORTS_DIR": ("reports_dir", "elsewhere/runs", Path("elsewhere/runs")),
+    "PTP_BACKUPS_DIR": ("backups_dir", "elsewhere/kept", Path("elsewhere/kept")),
+    "PTP_BACKUPS_KEEP": ("backups_keep", "3", 3),
+    "PTP_BACKUPS_DAYS": ("backups_days", "0", 0),
     "PTP_CACHE_MB": ("cache_mb", "7", 7),
     "PTP_MMAP_MB": ("mmap_mb", "0", 0),
     "PTP_BUSY_TIMEOUT_MS": ("busy_timeout_ms", "1234", 1234),
@@ -58,6 +61,7 @@ def test_the_table_above_names_every_field() -> None:
 def test_everything_has_a_default_and_no_url_or_token_is_made_up() -> None:
     settings = load_settings()
     assert settings.reports_dir == Path("reports")
+    assert settings.backups_dir == Path("backups")
     for attribute, _, _ in VARIABLES.values():
         assert (getattr(settings, attribute) is None) is attribute.startswith("turso_")
 

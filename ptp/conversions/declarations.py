@@ -91,6 +91,11 @@ class Conversion:
     personal: bool = False
 
     @property
+    def stand_in(self) -> int | float | str | None:
+        """What the target takes in place of a rejected value: NULL where it may, else the declared constant."""
+        return None if self.nullable else self.fallback
+
+    @property
     def takes_row(self) -> bool:
         """Whether a rejected value of this column rejects its whole row."""
         return not self.nullable and self.fallback is None

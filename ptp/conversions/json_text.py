@@ -16,6 +16,8 @@ def why_not_json(text: str) -> str:
 
 
 def _not_json(text: str) -> str:
+    if "\0" in text:
+        return words.NOT_JSON
     deep = text.count("[") + text.count("{") > _SAFE_DEPTH
     if deep and _depth(text) > MAX_JSON_DEPTH:
         return words.TOO_DEEP
@@ -23,7 +25,7 @@ def _not_json(text: str) -> str:
         if deep:
             text = _folded(text)
         _DECODER.decode(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # whatever is JSON is shallow once it is folded
         return words.NOT_JSON
     return ""
 
@@ -32,6 +34,9 @@ _not_json_cached = functools.lru_cache(maxsize=65_536)(_not_json)
 
 _SAFE_DEPTH = 200  # Python's parser recurses; deeper documents are folded from the inside first
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_ESCAPED = re.compile(r'\\[\\"]')
+_QUOTED = re.compile(r'"[^"]*(?:"|\Z)')
+_BRACKET = re.compile(r"[][{}]")
 _INNERMOST = re.compile(r"\[[^\[\]{}]*\]|\{[^\[\]{}]*\}")
 
 
@@ -44,19 +49,23 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=str, pa
 
 
 def _depth(text: str) -> int:
+    """How deep brackets nest outside strings, in JSON or in what is none."""
     depth = deepest = 0
-    for mark in _STRING.sub("", text):
-        depth += (mark in "[{") - (mark in "]}")
+    for mark in _BRACKET.findall(_QUOTED.sub("", _ESCAPED.sub("", text))):
+        depth += 1 if mark in "[{" else -1
         deepest = max(deepest, depth)
     return deepest
 
 
 def _folded(text: str) -> str:
-    """The document with every container, once checked, replaced by 0 from the inside out."""
+    """The document with every container, once checked, replaced by null from the inside out.
+
+    Not by a number, which would make one with what stands beside it: `[1[]]` is not JSON.
+    """
 
     def check(part: re.Match[str]) -> str:
         _DECODER.decode(part.group())
-        return '""' if part.group().startswith('"') else "0"
+        return '""' if part.group().startswith('"') else "null"
 
     folded = _STRING.sub(check, text)
     while (smaller := _INNERMOST.sub(check, folded)) != folded:

@@ -25,8 +25,8 @@ def value_sql(conversion: Conversion, column: str) -> str:
     value = _VALUE[conversion.kind](conversion, _bare(column))
     if conversion.rule is not None:
         value = f"CASE WHEN ({value}) {conversion.rule} THEN ({value}) END"
-    if conversion.fallback is not None:
-        value = f"coalesce({value}, {_constant(conversion.fallback)})"
+    if conversion.stand_in is not None:
+        value = f"coalesce({value}, {_constant(conversion.stand_in)})"
     return value
 
 
@@ -34,12 +34,12 @@ def problem_sql(conversion: Conversion, column: str) -> str:
     """SQL that is NULL where the value of `column` converts exactly, else 'rounded: ...' or 'rejected: ...'."""
     x = _bare(column)
     of_null = "NULL" if conversion.nullable else f"'rejected: {words.NOT_NULL}'"
-    problem = f"CASE WHEN {x} IS NULL THEN {of_null} ELSE {_PROBLEM[conversion.kind](conversion, x)} END"
-    if conversion.rule is None:
-        return problem
-    broken = _text(f"rejected: {words.RULE}{conversion.rule}")
-    value = _VALUE[conversion.kind](conversion, x)
-    return f"coalesce({problem}, CASE WHEN NOT (({value}) {conversion.rule}) THEN {broken} END)"
+    # A value that only rounds may still break the rule, and then it is rejected; what is rejected anyway has none.
+    of_rule = ""
+    if conversion.rule is not None:
+        broken = f"NOT (({_VALUE[conversion.kind](conversion, x)}) {conversion.rule})"
+        of_rule = f" WHEN {broken} THEN {_rejected(f'{words.RULE}{conversion.rule}')}"
+    return f"CASE WHEN {x} IS NULL THEN {of_null}{of_rule} ELSE {_PROBLEM[conversion.kind](conversion, x)} END"
 
 
 def _bare(column: str) -> str:
@@ -66,13 +66,13 @@ def _rounded(reason: str) -> str:
 
 
 def _time_value(conversion: Conversion, x: str) -> str:
-    number = f"CAST({x} / 1000 AS INTEGER)" if conversion.milliseconds else f"CAST({x} AS INTEGER)"
+    number = f"CAST({x} AS INTEGER)" + (" / 1000" if conversion.milliseconds else "")
     return (
         f"CASE typeof({x}) "
         f"WHEN 'integer' THEN CASE WHEN {_number_in_range(conversion, x)} THEN {number} END "
         f"WHEN 'real' THEN CASE WHEN {_real_in_range(conversion, x)} THEN {number} END "
         # The common case first: a text that datetime() gives back unchanged is canonical and a real time.
-        f"WHEN 'text' THEN CASE WHEN datetime({x}, '+0 days') IS {x} THEN "
+        f"WHEN 'text' THEN CASE WHEN {_is_canonical(x)} THEN "
         f"CASE WHEN {x} >= '1970' AND {x} < '2100' THEN unixepoch({x}) END "
         f"ELSE {_from_parts(x, _PARTS_VALUE)} END END"
     )
@@ -90,10 +90,14 @@ def _time_problem(conversion: Conversion, x: str) -> str:
         f"WHEN {_looks_julian(x)} THEN {_rejected(words.JULIAN)} "
         f"ELSE {_rejected(words.OUT_OF_RANGE)} END "
         f"WHEN 'blob' THEN {_rejected(words.BLOB)} "
-        f"ELSE CASE WHEN datetime({x}, '+0 days') IS {x} THEN "
+        f"ELSE CASE WHEN {_is_canonical(x)} THEN "
         f"CASE WHEN {x} >= '1970' AND {x} < '2100' THEN NULL ELSE {_rejected(words.OUT_OF_RANGE)} END "
         f"ELSE {_from_parts(x, _PARTS_PROBLEM)} END END"
     )
+
+
+def _is_canonical(x: str) -> str:
+    return f"({x} >= '0' AND datetime({x}, '+0 days') IS {x})"  # datetime() takes years before 0, too
 
 
 def _number_in_range(conversion: Conversion, x: str) -> str:
@@ -111,7 +115,7 @@ def _looks_julian(x: str) -> str:
 
 def _real_fraction(conversion: Conversion, x: str) -> str:
     unit = 1000 if conversion.milliseconds else 1
-    return f"CASE WHEN CAST({x} / {unit} AS INTEGER) * {unit} = {x} THEN NULL ELSE {_rounded(words.FRACTION)} END"
+    return f"CASE WHEN CAST({x} AS INTEGER) / {unit} * {unit} = {x} THEN NULL ELSE {_rounded(words.FRACTION)} END"
 
 
 def _from_parts(x: str, result: str) -> str:
@@ -194,18 +198,25 @@ def _is_json(x: str) -> str:
 
 
 def _too_deep(x: str) -> str:
-    """Older engines nest to 2,000, so the depth is counted: only where there are brackets enough for it."""
+    """Whether brackets outside strings nest deeper than allowed; counted only where there are enough of them.
+
+    The engine is not asked: each release has its own limit, and says no more than that the text is not valid. The
+    text is taken apart before every quote and bracket, as the elements of an array.
+    """
     brackets = f"(length({x}) - length(replace(replace({x}, '[', ''), '{{', '')))"
+    pieces = f"json_quote(replace(replace({x}, '\\\\', ''), '\\\"', ''))"
+    for mark in ('\\"', "[", "]", "{", "}"):
+        pieces = f"replace({pieces}, '{mark}', '\",\"{mark}')"
+    so_far = "OVER (ORDER BY key ROWS UNBOUNDED PRECEDING)"
     depth = (
-        f"(WITH RECURSIVE node AS MATERIALIZED "
-        f"(SELECT id, parent FROM json_tree({x}) WHERE type IN ('array', 'object')), "
-        "nested (id, depth) AS (SELECT id, 1 FROM node WHERE parent IS NULL "
-        "UNION ALL SELECT node.id, nested.depth + 1 FROM nested JOIN node ON node.parent = nested.id) "
-        "SELECT max(depth) FROM nested)"
+        f"(SELECT max(depth) FROM (SELECT sum(CASE WHEN quotes % 2 THEN 0 WHEN mark IN ('[', '{{') THEN 1 "
+        f"WHEN mark IN (']', '}}') THEN -1 ELSE 0 END) {so_far} AS depth FROM "
+        f"(SELECT key, mark, sum(mark = '\"') {so_far} AS quotes FROM "
+        f"(SELECT key, substr(value, 1, 1) AS mark FROM json_each('[' || {pieces} || ']')))))"
     )
     return (
-        f"(CASE WHEN length({x}) <= {2 * MAX_JSON_DEPTH} THEN 0 WHEN {brackets} <= {MAX_JSON_DEPTH} THEN 0 "
-        f"WHEN NOT json_valid({x}) THEN 0 ELSE {depth} > {MAX_JSON_DEPTH} END)"
+        f"(CASE WHEN length({x}) <= {MAX_JSON_DEPTH} OR {brackets} <= {MAX_JSON_DEPTH} OR instr({x}, char(0)) > 0 "
+        f"THEN 0 ELSE {depth} > {MAX_JSON_DEPTH} END)"
     )
 
 

@@ -56,7 +56,7 @@ def judge_column(conversion: Conversion, values: Sequence[Value]) -> tuple[Seque
 
 
 def _reject(conversion: Conversion, reason: str) -> Judgement:
-    return Judgement("rejected", conversion.fallback, reason)
+    return Judgement("rejected", conversion.stand_in, reason)
 
 
 def _obeys(rule: Choice | Span, value: Value) -> bool:
@@ -79,7 +79,7 @@ def _all_exact(conversion: Conversion, values: Sequence[Value]) -> Sequence[Valu
         return values
     if conversion.kind == "time" and classes == {str}:
         return _known_times(values)
-    if classes != _PLAIN[conversion.kind]:
+    if classes != _PLAIN[conversion.kind] or (conversion.rule and conversion.kind not in _RULED):
         return None
     present = [v for v in values if v is not None] if nulls else values
     return values if _within(conversion, present) else None
@@ -100,6 +100,7 @@ def _within(conversion: Conversion, present: Sequence[Value]) -> bool:
     return True
 
 
+_RULED: tuple[Kind, ...] = ("integer", "real", "text")  # whose rules are judged for whole columns
 _PLAIN: dict[Kind, set[type]] = {
     "time": {int},
     "boolean": {int},

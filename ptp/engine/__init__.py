@@ -1,19 +1,24 @@
 """The one way to a database: URLs, connections, transactions, and what SQLite itself says of a file."""
 
+from ptp.engine.bad_files import check_file, check_nothing_left
 from ptp.engine.connect import atomic, fetch, open_engine
 from ptp.engine.files import (
     attach_read_only,
     check_database,
+    check_sound,
     connect_file,
     database_path,
     errors_named,
     is_wal,
     settle_log,
+    without_traces,
 )
+from ptp.engine.headers import Header, read_header
 from ptp.engine.inventory import Index, Inventory, Object, Table, has_module, read_inventory
 from ptp.engine.sql import literal, quoted, split_statements
 
 __all__ = [
+    "Header",
     "Index",
     "Inventory",
     "Object",
@@ -21,6 +26,9 @@ __all__ = [
     "atomic",
     "attach_read_only",
     "check_database",
+    "check_file",
+    "check_nothing_left",
+    "check_sound",
     "connect_file",
     "database_path",
     "errors_named",
@@ -30,7 +38,9 @@ __all__ = [
     "literal",
     "open_engine",
     "quoted",
+    "read_header",
     "read_inventory",
     "settle_log",
     "split_statements",
+    "without_traces",
 ]

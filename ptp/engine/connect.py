@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
-from ptp.engine.files import database_path, file_uri, named
+from ptp.engine.files import database_path, file_uri, named, read_only_uri
 from ptp.engine.moves import lift_freeze, read_move
 from ptp.errors import CannotFinish, Moved, PtpError, UsageError
 from ptp.settings import Settings, load_settings
@@ -37,7 +37,7 @@ def open_engine(url: str | Path, *, read_only: bool = False, settings: Settings 
 
     def connect() -> sqlite3.Connection:
         db = sqlite3.connect(
-            f"{file_uri(path)}?mode={'ro' if read_only else 'rw'}",
+            read_only_uri(path) if read_only else f"{file_uri(path)}?mode=rw",
             uri=True,
             isolation_level=None,
             timeout=values.busy_timeout_ms / 1000,

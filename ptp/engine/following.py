@@ -1,17 +1,16 @@
 """Following a move: what a connection does where its database is about to move, or has moved.
 
 A connection of `open_engine` looks at the state when a transaction begins. While the database is freezing a reader goes
-on, and a writer waits, no longer than the freeze's own deadline. Where it has moved, both get an error that names the new
-one. A `Follower` goes there by itself.
+on, and a writer waits, no longer than the freeze's own deadline. Where it has moved, both get an error that names the
+new one. A `Follower` goes there by itself.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -70,8 +69,7 @@ class Follower:
         self._engine.dispose()
 
     def _shape_of(self, db: Connection) -> str:
-        raw = db.connection.dbapi_connection
-        assert isinstance(raw, sqlite3.Connection)
+        raw: Any = db.connection.dbapi_connection
         move = read_move(raw)
         return move.shape if move else self._shape
 

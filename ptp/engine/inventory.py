@@ -92,6 +92,13 @@ class Table:
         return "" if self.without_rowid else next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), "")
 
     @property
+    def rowid_alias(self) -> str:
+        """The INTEGER PRIMARY KEY, which is the rowid under another name; empty where there is none."""
+        keys = [c for c in self.columns if c.key_position]
+        is_alias = len(keys) == 1 and keys[0].declared_type.upper() == "INTEGER" and not self.without_rowid
+        return keys[0].name if is_alias else ""
+
+    @property
     def key(self) -> tuple[str, ...]:
         """What identifies a row: an INTEGER or NOT NULL primary key, else the rowid (a text key may be NULL twice)."""
         keys = sorted((c for c in self.columns if c.key_position), key=lambda c: c.key_position)

@@ -30,7 +30,7 @@ DDL = f"""CREATE TABLE {TABLE} (
   run TEXT NOT NULL,
   plan TEXT NOT NULL,
   owner TEXT NOT NULL,
-  beat REAL NOT NULL,
+  at REAL NOT NULL,
   deadline REAL
 ) STRICT"""
 
@@ -39,7 +39,7 @@ DDL = f"""CREATE TABLE {TABLE} (
 class Move:
     """The row: the state, the shape of this database, the path of the other one, and how far who has come.
 
-    `beat` and `deadline` are Unix seconds: when the owner was last heard of, and until when a freeze may last.
+    `at` and `deadline` are Unix seconds: when the owner was last heard of, and until when a freeze may last.
     """
 
     state: State
@@ -49,7 +49,7 @@ class Move:
     run: str
     plan: str
     owner: str
-    beat: float
+    at: float
     deadline: float | None = None
 
 
@@ -74,7 +74,7 @@ def enter_move(db: sqlite3.Connection, move: Move) -> None:
     db.execute(f"INSERT INTO main.{TABLE} (id, {', '.join(_NAMES)}) VALUES (1, {marks})", values)
 
 
-def change_move(db: sqlite3.Connection, *, expected: State, owner: str | None = None, **changes: Any) -> bool:
+def change_move(db: sqlite3.Connection, *, expected: State, held_by: str | None = None, **changes: Any) -> bool:
     """Change the row where its state is the expected one and, if given, its owner; whether it was changed.
 
     What is due in time stays so: a freeze whose deadline has passed is no longer anybody's.
@@ -83,7 +83,7 @@ def change_move(db: sqlite3.Connection, *, expected: State, owner: str | None = 
     where = "state = :expected AND (:holder IS NULL OR owner = :holder)"
     if expected == "freezing":
         where += " AND deadline > :now"
-    bound = {**changes, "expected": expected, "holder": owner, "now": time.time()}
+    bound = {**changes, "expected": expected, "holder": held_by, "now": time.time()}
     return db.execute(f"UPDATE main.{TABLE} SET {listed} WHERE {where}", bound).rowcount == 1
 
 
@@ -123,6 +123,8 @@ def open_next(path: Path) -> bool:
 
     Anyone may do it: the migrator, a client that followed, or the next command after a crash.
     """
+    if not path.is_file():
+        return False
     with errors_named(path), connect_file(path) as db:
         found = read_move(db)
         if found is None or found.state != "next":

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptp.engine import connect_file, errors_named
+from ptp.engine import connect_file, errors_named, without_traces
 from ptp.engine.files import read_only_uri
 from ptp.errors import UsageError
 from ptp.migration.plan import Plan
@@ -49,7 +49,7 @@ def build(
     """
     if target.exists():
         raise UsageError(f"{target} exists already: remove it, or name another target with --target.")
-    with _scratch(target) as partial:
+    with _scratch(target) as partial, without_traces(source):
         with errors_named(target), connect_file(partial) as db:
             seconds = _run(db, plan, {"source": read_only_uri(source), "run": run, "now": now}, progress)
         with errors_named(target):

@@ -4,9 +4,9 @@ A log row holds the operation, the table, and the key as it was (`k0`, ...) and 
 in their storage classes. The log has no rule that could conflict: a conflict clause of the application's statement
 would override the one in a trigger, and its write would fail.
 
-REPLACE deletes rows without firing delete triggers, unless `recursive_triggers` is on. So before an insert or update the
-keys of those rows are logged that a unique index will displace, whether or not they will be: the log says where to look,
-never what is there. A row of the same primary key needs no such entry, as its key is logged anyway.
+REPLACE deletes rows without firing delete triggers, unless `recursive_triggers` is on. So before an insert or update
+the keys of those rows are logged that a unique index will displace, whether or not they will be: the log says where to
+look, never what is there. A row of the same primary key needs no such entry, as its key is logged anyway.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def capture_sql(tables: Sequence[Watched], *, other: str) -> tuple[str, ...]:
 
 def release_sql(inventory: Inventory) -> tuple[str, ...]:
     """Statements that take away whatever stands of a capture; none where there is none."""
-    triggers = [f"DROP TRIGGER {quoted(n)}" for n in inventory.objects if _is_capture(n)]
+    triggers = [f"DROP TRIGGER {quoted(n)}" for n in inventory.objects if is_capture(n)]
     return (*triggers, *(f"DROP TABLE {name}" for name in (LOG, moves.TABLE) if name in inventory.tables))
 
 
@@ -57,12 +57,13 @@ def without_capture(inventory: Inventory) -> Inventory:
     return replace(
         inventory,
         tables={n: t for n, t in inventory.tables.items() if n not in (LOG, moves.TABLE)},
-        objects={n: o for n, o in inventory.objects.items() if not _is_capture(n)},
+        objects={n: o for n, o in inventory.objects.items() if not is_capture(n)},
         sequences={n: s for n, s in inventory.sequences.items() if n != LOG},
     )
 
 
-def _is_capture(trigger: str) -> bool:
+def is_capture(trigger: str) -> bool:
+    """Whether a trigger of this name belongs to a capture."""
     return trigger.startswith(_TRIGGER)
 
 

@@ -27,11 +27,11 @@ class Frozen:
     started: float
     until: float
 
-    def move(self) -> None:
+    def move(self, *, phase: str = "settle") -> None:
         """Let it be left for its successor: the commit point. Raises CannotFinish where the deadline has passed."""
         with writing(self.db):
             done = moves.change_move(
-                self.db, expected="freezing", owner=self.owner, state="moved", phase="settle", deadline=None
+                self.db, expected="freezing", held_by=self.owner, state="moved", phase=phase, deadline=None
             )
         if not done:
             raise CannotFinish(
@@ -49,7 +49,7 @@ def frozen(db: sqlite3.Connection, *, owner: str, deadline: float, check: Callab
     with writing(db):
         check()
         now = time.time()
-        if not moves.change_move(db, expected="open", state="freezing", owner=owner, deadline=now + deadline, beat=now):
+        if not moves.change_move(db, expected="open", state="freezing", owner=owner, deadline=now + deadline, at=now):
             found = read_move(db)
             raise CannotFinish(
                 f"The database is not open ({found.state if found else 'no state'}): nothing was frozen."
@@ -59,5 +59,5 @@ def frozen(db: sqlite3.Connection, *, owner: str, deadline: float, check: Callab
         yield Frozen(db, owner, started, started + deadline)
     except BaseException:
         with writing(db):
-            moves.change_move(db, expected="freezing", owner=owner, state="open", deadline=None)
+            moves.change_move(db, expected="freezing", held_by=owner, state="open", deadline=None)
         raise

@@ -2,7 +2,7 @@
 
 No read of the source lasts longer than one chunk or one replay, as a snapshot that is held keeps the write-ahead log
 from being reset. A replay takes everything that was logged until its snapshot: away first with all the keys, then in
-with the rows that are there; so the target is then the source of that moment, and unique values may have changed places.
+with the rows that are there; so the target is the source of that moment, and unique values may have changed places.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptp.conversions import Value
 from ptp.engine import connect_file, errors_named, moves, quoted, read_inventory
 from ptp.engine.files import file_uri
 from ptp.engine.moves import Move, writing
@@ -39,19 +40,6 @@ class Pace:
     pause: float = 0.05
     deadline: float = 2.0
     patience: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """The verification of a target beside its source, as functions: both are attached to the connection they are given.
-
-    `parts` says how to split a table into parts that are compared one at a time; `compare` names the differences in
-    one of them, `compare_keys` those in the rows whose source keys stand in a temporary table.
-    """
-
-    parts: Callable[[sqlite3.Connection, str], Iterator[object]]
-    compare: Callable[[sqlite3.Connection, str, object], list[str]]
-    compare_keys: Callable[[sqlite3.Connection, str, str], list[str]]
 
 
 class NextDatabase:
@@ -94,7 +82,7 @@ class NextDatabase:
     def _chunks(self, chunks: Chunks, rows: int) -> Iterator[int]:
         if not chunks.bound:
             with self.snapshot():
-                self.db.execute(chunks.sql)
+                self._copy(chunks, {})
             yield chunks.rows
             return
         low, copied = _FIRST, 0
@@ -102,11 +90,15 @@ class NextDatabase:
             with self.snapshot():
                 (high,) = self.db.execute(chunks.bound, {"low": low, "rows": rows}).fetchone()
                 if high is not None:
-                    self.db.execute(chunks.sql, {"low": low, "high": high})
+                    self._copy(chunks, {"low": low, "high": high})
             if high is None or high == _LAST:
                 return
             low, copied = high + 1, copied + rows
             yield copied
+
+    def _copy(self, chunks: Chunks, span: Mapping[str, int]) -> None:
+        for sql in (chunks.sql, *chunks.keeps):
+            self.db.execute(sql, {**self._bound, **span})
 
     def finish(self, progress: Progress) -> None:
         """Create indexes, derived tables and triggers; then the file can be written to safely."""
@@ -120,8 +112,10 @@ class NextDatabase:
         self.db.execute("PRAGMA main.synchronous = NORMAL")
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """One transaction: the source is seen as it is at its first look."""
+    def snapshot(self, *, durable: bool = False) -> Iterator[None]:
+        """One transaction: the source is seen as it is at its first look. A durable one is on the disk at its end."""
+        if durable:
+            self.db.execute("PRAGMA main.synchronous = FULL")
         self.db.execute("BEGIN")
         try:
             yield
@@ -149,7 +143,8 @@ class NextDatabase:
                 self._refuse_dirt(replay)
                 self.db.execute(replay.delete)
             for replay in changed:
-                self.db.execute(replay.insert)
+                for sql in (replay.insert, *replay.keeps):
+                    self.db.execute(sql, self._bound)
         self.replayed = until
         return self.keys
 
@@ -173,6 +168,11 @@ class NextDatabase:
             changed += [replay] if found else []
             self.keys += found
         return changed
+
+    def changed_since(self, place: int) -> list[tuple[Replay, list[tuple[Value, ...]]]]:
+        """The keys that were logged since a place up to the one that is reached, by table."""
+        changed = self.gather(place, self.replayed)
+        return [(r, self.db.execute(f"SELECT * FROM {r.keys}").fetchall()) for r in changed]
 
     def _refuse_dirt(self, replay: Replay) -> None:
         found = self.db.execute(replay.dirty).fetchone() if replay.dirty else None
@@ -227,34 +227,32 @@ def place(partial: Path, target: Path) -> None:
     sync(target.parent)
 
 
-def begin_capture(source: Path, plan: OnlinePlan, move: Move) -> int:
-    """Put log, state row and triggers into the source in one transaction; the schema's version afterwards.
-
-    Raises UsageError where the source is not in WAL mode.
-    """
-    with errors_named(source), connect_file(source) as db:
+def check_wal(source: Path) -> None:
+    """Raise UsageError where the source is not in WAL mode."""
+    with errors_named(source), connect_file(source, read_only=True) as db:
         if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             raise UsageError(
                 f"{source} is not in WAL mode, in which readers and writers do not wait for each other; --online needs "
                 "it. Switch it in a moment without any connection, as it locks everyone out: "
                 f"sqlite3 {source} 'PRAGMA journal_mode = WAL'."
             )
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("BEGIN IMMEDIATE")
-        for sql in plan.capture:
-            db.execute(sql)
-        moves.enter_move(db, move)
-        db.execute("COMMIT")
+
+
+def begin_capture(source: Path, plan: OnlinePlan, move: Move) -> int:
+    """Put log, state row and triggers into the source in one transaction; the schema's version afterwards."""
+    with errors_named(source), connect_file(source) as db:
+        with writing(db):
+            for sql in plan.capture:
+                db.execute(sql)
+            moves.enter_move(db, move)
         return schema_version(db)
 
 
 def end_capture(source: Path) -> None:
     """Take log, state row and triggers out of the source again."""
-    with errors_named(source), connect_file(source) as db:
-        db.execute("BEGIN IMMEDIATE")
+    with errors_named(source), connect_file(source) as db, writing(db):
         for sql in release_sql(read_inventory(db)):
             db.execute(sql)
-        db.execute("COMMIT")
 
 
 def schema_version(db: sqlite3.Connection, *, schema: str = "main") -> int:
@@ -278,8 +276,8 @@ def relieve(source: sqlite3.Connection) -> None:
     time.sleep(_GAP)
 
 
-def catch_up(db: NextDatabase, pace: Pace, *, between: Callable[[], None], until: float) -> float:
-    """Replay until a round is as short as the pause allows; the seconds of the last one.
+def catch_up(db: NextDatabase, pace: Pace, *, between: Callable[[], None], until: float, once: bool = False) -> None:
+    """Replay until a round is as short as the pause allows, or only once.
 
     Raises CannotFinish when `until`, by the monotonic clock, has passed.
     """
@@ -289,8 +287,8 @@ def catch_up(db: NextDatabase, pace: Pace, *, between: Callable[[], None], until
             db.replay()
         took = time.perf_counter() - started
         between()
-        if took < pace.pause / 4:
-            return took
+        if once or took < pace.pause / 4:
+            return
         if time.monotonic() > until:
             raise CannotFinish(
                 f"The source is written to faster than its successor can follow within {pace.patience:g} s (the last "

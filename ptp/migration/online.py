@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ptp.conversions.sql import problem_sql, value_sql
 from ptp.engine import Inventory, literal, quoted
 from ptp.engine.inventory import Table
-from ptp.errors import UsageError
 from ptp.migration import capture
 from ptp.migration.capture import LOG, Watched
 from ptp.migration.pair import Pair
 from ptp.migration.plan import Plan, Statement, copy_sql
-from ptp.migration.quarantine import key_text_sql
+from ptp.migration.quarantine import TABLE as QUARANTINE
+from ptp.migration.quarantine import keep_value_sql, key_text_sql
 
 _SKIPPED = ("BEGIN", "COMMIT", "DETACH source", "PRAGMA main.journal_mode = WAL")
 
@@ -28,12 +28,14 @@ class Chunks:
     """How one table is copied: `sql` between :low and :high, whose bounds `bound` finds; at once where that is empty.
 
     Rows that are copied at different times do not agree with each other, so a table with a unique rule inside its
-    own text is copied at once: a value that moved from one row to another would meet itself.
+    own text is copied at once: a value that moved from one row to another would meet itself. `keeps` put the inexact
+    values into quarantine.
     """
 
     name: str
     sql: str
     rows: int
+    keeps: tuple[str, ...] = ()
     bound: str = ""
 
 
@@ -41,7 +43,8 @@ class Chunks:
 class Replay:
     """How one table follows its source: the logged keys, away with what they name, and in with what is there now.
 
-    `dirty` finds the first of these rows that does not convert exactly.
+    `dirty` finds the first of these rows that stops the run: one that does not convert exactly or, where inexact
+    values are kept in quarantine (`keeps`), one that would go whole.
     """
 
     source: str
@@ -52,6 +55,7 @@ class Replay:
     delete: str
     insert: str
     dirty: str = ""
+    keeps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +74,32 @@ class OnlinePlan:
     @property
     def hash(self) -> str:
         """SHA-256 over all that is run."""
-        return hashlib.sha256("\0".join(sql for _, sql in self._all()).encode()).hexdigest()
+        return hashlib.sha256("\0".join(sql for _, sql in self.statements()).encode()).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """How many statements there are."""
+        return sum(1 for _ in self.statements())
 
     @property
     def text(self) -> str:
         """The plan as a script to read, with its phases."""
         found, phase = "", ""
-        for name, sql in self._all():
+        for name, sql in self.statements():
             found += f"-- {name}\n" if name != phase else ""
             found += f"{sql};\n"
             phase = name
         return found
 
-    def _all(self) -> Iterator[tuple[str, str]]:
+    def statements(self) -> Iterator[tuple[str, str]]:
+        """All that is run, each with its phase."""
         yield from (("capture, in the source", sql) for sql in self.capture)
         yield from (("build", s.sql) for s in self.build)
         for chunk in self.chunks:
-            yield from (("copy", sql) for sql in (chunk.bound, chunk.sql) if sql)
+            yield from (("copy", sql) for sql in (chunk.bound, chunk.sql, *chunk.keeps) if sql)
         for replay in self.replays:
-            yield from (("catch up", sql) for sql in (replay.create, replay.gather) if sql)
-            yield from (("catch up", sql) for sql in (replay.delete, replay.dirty, replay.insert) if sql)
+            statements = (replay.create, replay.gather, replay.dirty, replay.delete, *replay.keeps, replay.insert)
+            yield from (("catch up", sql) for sql in statements if sql)
         yield from (("build, after the first catch up", s.sql) for s in self.finish)
         yield from (("cut over", s.sql) for s in self.last)
         yield from (("cut over, capture in the target", sql) for sql in self.reverse)
@@ -98,13 +108,9 @@ class OnlinePlan:
 def make_online_plan(plan: Plan, *, source: Inventory, target: Inventory, places: tuple[str, str]) -> OnlinePlan:
     """The online form of an offline plan. `target` is the inventory that it builds, `places` are both databases' paths.
 
-    Raises UsageError for a policy that needs the whole of the source in one moment.
+    With the policy quarantine, values go into quarantine; a row that would go whole stops the run even so, as it takes
+    the whole of a source at rest to say which rows depend on it.
     """
-    if plan.on_dirty == "quarantine":
-        raise UsageError(
-            "--online goes with --on-dirty stop: which rows go into quarantine is decided over the whole of a source "
-            "at rest. Mend the values in the source, or migrate offline."
-        )
     carried = [source.tables[e.name] for e in plan.extras if e.copy and e.carried]
     own = [Watched(t, t.key) for t in carried]
     moved = [*(Watched(p.source, p.mapped.source_key) for p in plan.pairs.values()), *own]
@@ -127,22 +133,33 @@ def make_online_plan(plan: Plan, *, source: Inventory, target: Inventory, places
 
 def _chunks(plan: Plan, carried: Sequence[Table]) -> Iterator[Chunks]:
     for pair in plan.pairs.values():
-        sql, table = copy_sql(pair, plan.extras, plan.on_dirty), pair.source
-        yield _chunk(table, sql, plan.rows[table.name], alias="s.", at_once=_is_bound(pair.target))
+        span, bound = ("", "") if _is_bound(pair.target) else _range(pair.source, "s.")
+        keeps = _keeps(plan, pair, f"FROM {pair.name} AS s{span}")
+        yield Chunks(pair.source.name, _copy_sql(pair, plan) + span, plan.rows[pair.source.name], keeps, bound)
     copies = {e.name: e.copy for e in plan.extras if e.copy}
     for table in carried:
-        yield _chunk(table, copies[table.name], plan.rows[table.name], alias="", at_once=_is_bound(table))
+        span, bound = ("", "") if _is_bound(table) else _range(table, "")
+        yield Chunks(table.name, copies[table.name] + span, plan.rows[table.name], (), bound)
 
 
-def _chunk(table: Table, sql: str, rows: int, *, alias: str, at_once: bool) -> Chunks:
-    if at_once or not table.rowid:
-        return Chunks(table.name, sql, rows)
+def _range(table: Table, alias: str) -> tuple[str, str]:
+    """The condition of a range of rowids, and the statement that finds where the next one ends; none without rowids."""
+    if not table.rowid:
+        return "", ""
     row = quoted(table.rowid)
-    bound = (
-        f"SELECT max(r) FROM (SELECT {row} AS r FROM source.{quoted(table.name)} WHERE {row} >= :low "
-        f"ORDER BY {row} LIMIT :rows)"
-    )
-    return Chunks(table.name, f"{sql} WHERE {alias}{row} BETWEEN :low AND :high", rows, bound)
+    after = f"SELECT {row} AS r FROM source.{quoted(table.name)} WHERE {row} >= :low ORDER BY {row} LIMIT :rows"
+    return f" WHERE {alias}{row} BETWEEN :low AND :high", f"SELECT max(r) FROM ({after})"
+
+
+def _copy_sql(pair: Pair, plan: Plan) -> str:
+    """The copy of a table, whatever the policy: rows that are to go whole have stopped the run before."""
+    return copy_sql(pair, plan.extras, "stop")
+
+
+def _keeps(plan: Plan, pair: Pair, rows: str) -> tuple[str, ...]:
+    if plan.on_dirty == "stop":
+        return ()
+    return tuple(keep_value_sql(pair, c, rows) for c in pair.mapped.columns if not c.conversion.takes_row)
 
 
 def _is_bound(table: Table) -> bool:
@@ -155,15 +172,14 @@ def _replays(plan: Plan, carried: Sequence[Table]) -> Iterator[Replay]:
     for number, pair in enumerate(plan.pairs.values()):
         columns = {c.target: c.conversion for c in pair.mapped.columns}
         values = [f"({value_sql(columns[c], f'k.k{i}')})" for i, c in enumerate(pair.mapped.key)]
-        copied = copy_sql(pair, plan.extras, plan.on_dirty)
         watched = Watched(pair.source, pair.mapped.source_key)
-        yield _replay(
-            number, watched, _Home(pair.mapped.target, pair.mapped.key, values), copied, _dirty_sql(number, pair)
-        )
+        home = _Home(pair.mapped.target, pair.mapped.key, values)
+        found = _replay(number, watched, home, _copy_sql(pair, plan))
+        rows = f"FROM {found.keys} AS k CROSS JOIN {pair.name} AS s ON {_match(watched.key)}"
+        yield replace(found, dirty=_dirty_sql(pair, rows, plan), keeps=_keeps_anew(plan, pair, found.keys, rows))
     for number, table in enumerate(carried, start=len(plan.pairs)):
-        values = [f"k.k{i}" for i in range(len(table.key))]
-        home = _Home(table.name, table.key, values)
-        yield _replay(number, Watched(table, table.key), home, f"{copies[table.name]} AS s", "")
+        home = _Home(table.name, table.key, [f"k.k{i}" for i in range(len(table.key))])
+        yield _replay(number, Watched(table, table.key), home, f"{copies[table.name]} AS s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +191,7 @@ class _Home:
     values: Sequence[str]
 
 
-def _replay(number: int, watched: Watched, home: _Home, copied: str, dirty: str) -> Replay:
+def _replay(number: int, watched: Watched, home: _Home, copied: str) -> Replay:
     keys = f"temp.ptp_keys_{number}"
     k, n = ([f"{letter}{i}" for i in range(len(watched.key))] for letter in "kn")
     log = f"FROM source.{LOG} WHERE id > :after AND id <= :until AND name = {literal(watched.table.name)}"
@@ -190,7 +206,6 @@ def _replay(number: int, watched: Watched, home: _Home, copied: str, dirty: str)
         delete=f"DELETE FROM main.{quoted(home.table)} WHERE ({', '.join(map(quoted, home.key))}) IN "
         f"(SELECT {', '.join(home.values)} FROM {keys} AS k)",
         insert=f"{into} FROM {keys} AS k CROSS JOIN {source} ON {_match(watched.key)}",
-        dirty=dirty,
     )
 
 
@@ -198,14 +213,23 @@ def _match(key: Sequence[str]) -> str:
     return " AND ".join(f"s.{quoted(c)} IS k.k{i}" for i, c in enumerate(key))
 
 
-def _dirty_sql(number: int, pair: Pair) -> str:
-    problems = ", ".join(
-        f"CASE WHEN {problem} IS NOT NULL THEN {literal(column.source)} || ': ' || {problem} END"
-        for column in pair.mapped.columns
-        for problem in (problem_sql(column.conversion, f"s.{quoted(column.source)}"),)
-    )
-    match, key = _match(pair.mapped.source_key), key_text_sql(pair.mapped.source_key, "s")
+def _dirty_sql(pair: Pair, rows: str, plan: Plan) -> str:
+    stopping = [c for c in pair.mapped.columns if plan.on_dirty == "stop" or c.conversion.takes_row]
+    problems = [(c.source, problem_sql(c.conversion, f"s.{quoted(c.source)}")) for c in stopping]
+    told = ", ".join(f"CASE WHEN {p} IS NOT NULL THEN {literal(name)} || ': ' || {p} END" for name, p in problems)
+    key = key_text_sql(pair.mapped.source_key, "s")
     return (
-        f"SELECT key, problem FROM (SELECT {key} AS key, coalesce({problems}, NULL) AS problem "
-        f"FROM temp.ptp_keys_{number} AS k CROSS JOIN {pair.name} AS s ON {match}) WHERE problem IS NOT NULL LIMIT 1"
+        f"SELECT key, problem FROM (SELECT {key} AS key, coalesce({told}, NULL) AS problem {rows}) "
+        "WHERE problem IS NOT NULL LIMIT 1"
     )
+
+
+def _keeps_anew(plan: Plan, pair: Pair, keys: str, rows: str) -> tuple[str, ...]:
+    """Statements that bring the quarantine of these keys in line with what stands in the source now."""
+    found = _keeps(plan, pair, rows)
+    gone = key_text_sql([f"k{i}" for i in range(len(pair.mapped.source_key))], "k")
+    away = (
+        f"DELETE FROM main.{QUARANTINE} WHERE kind = 'value' AND table_name = {literal(pair.mapped.source)} "
+        f"AND row_key IN (SELECT {gone} FROM {keys} AS k)"
+    )
+    return (away, *found) if found else ()

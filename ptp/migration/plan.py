@@ -186,6 +186,7 @@ def _copies(
 
 
 def copy_sql(pair: Pair, extras: Sequence[Extra], on_dirty: OnDirty) -> str:
+    """The statement that copies a table through its conversions; of the source, as `s`."""
     carried = {e.name for e in extras if e.kind == "column" and e.carried}
     more = [c for c in pair.extra_columns if f"{pair.mapped.source}.{c}" in carried]
     names = ", ".join(quoted(c) for c in [*(c.target for c in pair.mapped.columns), *more])

@@ -31,6 +31,9 @@ _TABLE_DDL = f"""CREATE TABLE {TABLE} (
 DDL = (_TABLE_DDL, f"CREATE INDEX {TABLE}_place ON {TABLE} (table_name, row_key)")
 
 
+_INTO = f"INSERT INTO main.{TABLE} (run, kind, table_name, row_key, column_name, original, placeholder, reason)"
+
+
 def key_text_sql(columns: Sequence[str], alias: str) -> str:
     """SQL for a row's key as text: each part as an SQL literal, joined by commas; exact for every storage class."""
     parts = (f"{alias}.{quoted(c)}" for c in columns)
@@ -137,17 +140,20 @@ def _descendants_sql(pair: Pair, key: ForeignKey) -> str:
 def keep_sql(pair: Pair) -> list[str]:
     """Statements that put a table's rejected rows and inexact values into quarantine; :run is bound."""
     table, key = literal(pair.mapped.source), key_text_sql(pair.mapped.source_key, "s")
-    into = f"INSERT INTO main.{TABLE} (run, kind, table_name, row_key, column_name, original, placeholder, reason)"
     rows = [
-        f"{into} SELECT :run, 'row', {table}, {key}, {literal(stored)}, s.{quoted(stored)}, NULL, r.reason "
+        f"{_INTO} SELECT :run, 'row', {table}, {key}, {literal(stored)}, s.{quoted(stored)}, NULL, r.reason "
         f"FROM {rejected_name(pair)} AS r JOIN {pair.name} AS s ON s.{pair.row} = r.key"
         for stored in pair.source.stored_columns
     ]
-    return rows + [
-        f"{into} SELECT :run, 'value', {table}, {key}, {literal(column.source)}, ptp_original, ptp_value, ptp_problem "
-        f"FROM (SELECT s.*, {ref} AS ptp_original, {value_sql(column.conversion, ref)} AS ptp_value, "
-        f"{problem_sql(column.conversion, ref)} AS ptp_problem FROM {pair.name} AS s "
-        f"WHERE {not_rejected(pair, alias='s')}) AS s WHERE ptp_problem IS NOT NULL"
-        for column in pair.mapped.columns
-        for ref in (f"s.{quoted(column.source)}",)
-    ]
+    values = f"FROM {pair.name} AS s WHERE {not_rejected(pair, alias='s')}"
+    return rows + [keep_value_sql(pair, column, values) for column in pair.mapped.columns]
+
+
+def keep_value_sql(pair: Pair, column: ColumnMap, rows: str) -> str:
+    """The statement that keeps the inexact values of one column; `rows` is FROM and WHERE of source rows `s`."""
+    ref, key = f"s.{quoted(column.source)}", key_text_sql(pair.mapped.source_key, "s")
+    return (
+        f"{_INTO} SELECT :run, 'value', {literal(pair.mapped.source)}, {key}, {literal(column.source)}, ptp_original, "
+        f"ptp_value, ptp_problem FROM (SELECT s.*, {ref} AS ptp_original, {value_sql(column.conversion, ref)} AS "
+        f"ptp_value, {problem_sql(column.conversion, ref)} AS ptp_problem {rows}) AS s WHERE ptp_problem IS NOT NULL"
+    )

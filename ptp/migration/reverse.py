@@ -25,7 +25,8 @@ from ptp.migration.quarantine import key_text_sql
 class Back:
     """How one table goes back. The source is `main`, the target is attached as `target`; :after is a place in its log.
 
-    `refused` finds the first row that the source's shape cannot hold, with the column.
+    `refused` finds the first row that the source's shape cannot hold, with the column; `named` are the keys of all
+    rows concerned, as the source has them.
     """
 
     source: str
@@ -35,6 +36,7 @@ class Back:
     statements: tuple[str, ...]
     refused: str
     write: tuple[str, ...]
+    named: str
 
 
 def backs(pairs: Mapping[str, Pair], extras: Sequence[Extra], source: Inventory) -> list[Back]:
@@ -136,6 +138,7 @@ def _mapped(number: int, pair: Pair, extras: Sequence[Extra]) -> Back:
         statements=(create, gather, build),
         refused=_refused(pair, rows, columns),
         write=_write(pair.mapped.source, pair.mapped.source_key, kept, keys, rows, columns),
+        named=f"SELECT {', '.join(kept)} FROM {keys} AS k",
     )
 
 
@@ -150,7 +153,8 @@ def _carried(number: int, table: Table) -> Back:
         f"CROSS JOIN target.{quoted(table.name)} AS t ON {_equal('t', table.key, names)}"
     )
     write = _write(table.name, table.key, names, keys, rows, columns)
-    return Back(table.name, table.name, keys, rows, (create, gather, build), "", write)
+    named = f"SELECT * FROM {keys}"
+    return Back(table.name, table.name, keys, rows, (create, gather, build), "", write, named)
 
 
 def _write(
@@ -169,7 +173,8 @@ def _value(source: Table, column: ColumnMap | None, name: str, *, is_carried: bo
         return f"t.{quoted(name)}" if is_carried else f"s.{quoted(name)}"
     own, theirs = f"s.{quoted(name)}", f"t.{quoted(column.target)}"
     converted = f"({value_sql(column.conversion, own)})"
-    same = f"s.{quoted(_presence(source))} IS NOT NULL AND {converted} IS {theirs} AND typeof({converted}) = typeof({theirs})"
+    same = f"{converted} IS {theirs} AND typeof({converted}) = typeof({theirs})"
+    same = f"s.{quoted(_presence(source))} IS NOT NULL AND {same}"
     return f"CASE WHEN {same} THEN {own} ELSE {_inverse(column, _column(source, name), theirs)} END"
 
 

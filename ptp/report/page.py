@@ -15,6 +15,8 @@ from ptp.report.sections import environment_of, sections_of
 from ptp.report.words import clean, duration, moment
 
 _TEMPLATES = Path(__file__).parent / "templates"
+BROAD = 60
+"""A fact of more characters stands after the others, and takes the room of two."""
 
 
 def render(evidence: Evidence, *, files: Collection[str] | None = None) -> str:
@@ -32,6 +34,7 @@ def render(evidence: Evidence, *, files: Collection[str] | None = None) -> str:
         sections=sections_of(evidence, files=files),
         environment=environment_of(evidence),
         recorded=evidence.verdict is not None,
+        broad=BROAD,
     )
 
 
@@ -77,13 +80,15 @@ def write_text(path: Path, text: str) -> None:
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     """What was run on what, for the first screen."""
+    told = [(_named(name), text) for name, text in run.facts.items()]
     facts = [
         ("Source", run.source),
         ("Target", run.target),
-        *((_named(name), text) for name, text in run.facts.items()),
+        *(fact for fact in told if len(fact[1]) <= BROAD),
     ]
     facts += [("Profile", run.profile), ("Environment", run.env)]
     facts += [("Started", moment(run.started)), ("Took", duration(run.seconds))]
+    facts += [fact for fact in told if len(fact[1]) > BROAD]
     return tuple((name, text) for name, text in facts if text)
 
 

@@ -44,10 +44,12 @@ def column(
     personal: bool = False,
     primary_key: bool = False,
     head_only: bool = False,
+    derived: bool = False,
 ) -> MappedColumn[Any]:
     """A column of `kind`. `required` is NOT NULL; `default` is a constant, or NOW for the current Unix second.
 
-    `name` is the column's name where it cannot be the attribute's. A column that is `head_only` has no source.
+    `name` is the column's name where it cannot be the attribute's. A column that is `head_only` has no source; where
+    it is `derived`, what it says is in others too, and a way back to the source may leave it out.
     """
     types: dict[Kind, Any] = {"integer": Integer, "time": Integer, "boolean": Flag, "real": REAL}
     return mapped_column(
@@ -60,6 +62,7 @@ def column(
         info={
             "conversion": Conversion(kind=kind, nullable=not (required or primary_key), rule=rule, personal=personal),
             "head_only": head_only,
+            "derived": derived,
         },
     )
 

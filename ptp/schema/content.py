@@ -136,4 +136,4 @@ class Question(Base):
     is_beta: Mapped[bool | None] = column("boolean", default=False)
     created_at: Mapped[int | None] = column("time", default=NOW)
     updated_at: Mapped[int | None] = column("time", default=NOW)
-    total_time_seconds: Mapped[int | None] = column("integer", head_only=True)
+    total_time_seconds: Mapped[int | None] = column("integer", head_only=True, derived=True)

@@ -1,160 +1,184 @@
 """Content: every row and every column of every table, against what the Python witness expects of the source.
 
-Both files are read side by side in key order, in batches, so memory does not grow with the tables. Nothing here
-knows the SQL that converted: the expected value comes from `ptp.conversions.witness`, the reason for an absent row
-from the target itself.
+Both files are read in key order, a range of keys at a time, so memory does not grow with the tables. Where the key is
+a whole number, a range is first looked at as a whole (`ptp.verification.alike`); what is not certainly as it should be
+is cut into smaller ranges, and in the end compared row by row. Nothing here knows the SQL that converted: the expected
+value comes from `ptp.conversions.witness`, the reason for an absent row from the target itself.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-from ptp.conversions import Conversion, TableMap
 from ptp.conversions.witness import Judgement, judge_column
-from ptp.engine.inventory import Table
-from ptp.verification.digests import Digester, TableDigest
-from ptp.verification.exact import differing, key_text, printable, shown
+from ptp.engine import quoted
+from ptp.verification.alike import Glance, glance_at
+from ptp.verification.digests import RANGE, Digester, RangeDigester, TableDigest
+from ptp.verification.exact import differing, key_text, shown
 from ptp.verification.kept import Kept
+from ptp.verification.pairing import Pairing as Pairing
+from ptp.verification.pairing import carried_pairing as carried_pairing
+from ptp.verification.pairing import has_whole_keys
+from ptp.verification.pairing import mapped_pairing as mapped_pairing
 from ptp.verification.rows import WHOLE, Reader, Row, Span, batches
+from ptp.verification.tally import Counts, Difference, Tally
+from ptp.verification.texts import Database, Layout, Texts
 
 Progress = Callable[[int], None]
 BATCH = 5_000
-SHOWN = 20
+FEW = 64
+"""Rows, or keys, from which on down a range is no longer cut, but compared row by row."""
+_PIECES = 8
+_MANY = 4_096  # rows for which one look is meant
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
-    """One table on both sides: the columns to compare, and how each is converted (None: carried as it is)."""
+class Pair:
+    """The two databases, each with a connection that reads exactly, and one that reads fast: it may be the same.
 
-    source: str
-    target: str
-    key: tuple[str, ...]
-    source_key: tuple[str, ...]
-    columns: tuple[tuple[str, str, Conversion | None], ...]
-    stored: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One place where the target is not what it should be."""
-
-    table: str
-    key: str
-    column: str
-    expected: str
-    seen: str
-
-    def __str__(self) -> str:
-        """The place in words: table, key, column, expected and seen."""
-        key = f", key {self.key}" if self.key else ""
-        column = f", column {self.column}" if self.column else ""
-        return printable(f"{self.table}{key}{column}: expected {self.expected}, seen {self.seen}")
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a comparison has counted so far; rows in = rows out + rows quarantined, values in = the three outcomes.
-
-    `ranges` are the digests of the target's rows (`ptp.verification.digests`).
+    `is_digested`: whether digests of the target are wanted.
     """
 
-    rows_in: int = 0
-    rows_out: int = 0
-    rows_quarantined: int = 0
-    exact: int = 0
-    rounded: int = 0
-    rejected: int = 0
-    differences: int = 0
-    places: list[Difference] = field(default_factory=list)
-    ranges: dict[str, tuple[int, str]] = field(default_factory=dict)
-
-    def add(self, other: Tally) -> None:
-        """Take in what another part of the same table has counted."""
-        for name in ("rows_in", "rows_out", "rows_quarantined", "exact", "rounded", "rejected", "differences"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.places = (self.places + other.places)[:SHOWN]
-        self.ranges |= other.ranges
-
-    def differ(self, place: Difference) -> None:
-        """Count a difference; the first ones are kept with their place."""
-        self.differences += 1
-        if len(self.places) < SHOWN:
-            self.places.append(place)
+    source: sqlite3.Connection
+    target: sqlite3.Connection
+    old: Database
+    new: Database
+    is_digested: bool = True
 
 
-def mapped_pairing(mapped: TableMap, source: Table, target: Table) -> Pairing:
-    """The pairing of a table that the shape knows; columns on both sides that it does not know compare as they are."""
-    known = {c.source for c in mapped.columns}
-    extra = [c for c in source.stored_columns if c not in known and c in target.stored_columns]
-    return Pairing(
-        source=mapped.source,
-        target=mapped.target,
-        key=mapped.key,
-        source_key=mapped.source_key,
-        columns=(*((c.source, c.target, c.conversion) for c in mapped.columns), *((c, c, None) for c in extra)),
-        stored=source.stored_columns,
-    )
-
-
-def carried_pairing(table: Table) -> Pairing:
-    """The pairing of a table that was carried over as it is."""
-    names = table.stored_columns if table.has_key else (table.rowid, *table.stored_columns)
-    return Pairing(
-        table.name, table.name, table.key, table.key, tuple((n, n, None) for n in names), table.stored_columns
-    )
-
-
-def compare_table(
-    source: sqlite3.Connection, target: sqlite3.Connection, pairing: Pairing, *, kept: Kept, progress: Progress
-) -> Tally:
+def compare_table(dbs: Pair, pairing: Pairing, *, kept: Kept, progress: Progress) -> Tally:
     """Compare one table; `progress` is given the number of source rows looked at so far."""
-    tally = compare_span(source, target, pairing, span=WHOLE, kept=kept, progress=progress)
+    tally = compare_span(dbs, pairing, span=WHOLE, kept=kept, progress=progress)
     close_account(tally, pairing, kept)
     return tally
 
 
-def compare_span(
-    source: sqlite3.Connection,
-    target: sqlite3.Connection,
-    pairing: Pairing,
-    *,
-    span: Span,
-    kept: Kept,
-    progress: Progress,
-) -> Tally:
+def compare_span(dbs: Pair, pairing: Pairing, *, span: Span, kept: Kept, progress: Progress) -> Tally:
     """Compare the rows of one table whose key lies in a span; their quarantine is not accounted for yet."""
     tally = Tally()
-    left = _reader(source, pairing.source, [c[0] for c in pairing.columns], pairing.source_key, span)
-    right = _reader(target, pairing.target, [c[1] for c in pairing.columns], pairing.key, span)
-    comparison, digester = _Comparison(pairing, kept, tally, left), Digester(right.key)
-    for mine, theirs in batches(left, right, size=BATCH):
-        comparison.batch(mine, theirs)
-        digester.take(theirs)
-        progress(tally.rows_in)
-    tally.ranges = digester.ranges()
+    sides = ((dbs.source, pairing.source, pairing.source_key), (dbs.target, pairing.target, pairing.key))
+    glance = None
+    if all(has_whole_keys(db, table, key) for db, table, key in sides):
+        glance = glance_at(pairing, dbs.source, dbs.target, old=dbs.old, new=dbs.new)
+    if glance is None or pairing.key[0] not in glance.layout.whole:
+        _, right = _readers(dbs, pairing, span)
+        digester = Digester(right.key)
+        for rows in compare_rows(dbs, pairing, span=span, kept=kept, tally=tally):
+            if dbs.is_digested:
+                digester.take(rows)
+            progress(tally.rows_in)
+        tally.ranges, tally.layout = digester.ranges(), Layout(loose=right.columns)
+    else:
+        _Ranges(dbs, pairing, kept, tally, glance).compare(span, progress)
     return tally
 
 
 def digest_of(pairing: Pairing, tally: Tally) -> TableDigest:
     """The digest of a table that was compared as a whole."""
-    return TableDigest(pairing.key, tuple(target for _, target, _ in pairing.columns), tally.ranges)
+    return TableDigest(pairing.key, tally.layout, tally.ranges)
 
 
 def close_account(tally: Tally, pairing: Pairing, kept: Kept) -> None:
     """Compare what the whole of a table was found to owe to the quarantine with what stands there."""
-    due = {"rows": tally.rows_quarantined * len(pairing.stored), "values": tally.rounded + tally.rejected}
+    total = tally.total
+    due = {"rows": tally.rows_quarantined * len(pairing.stored), "values": total.rounded + total.rejected}
     for name, what in kept.unexplained(pairing.source, **due):
         tally.differ(Difference(pairing.target, "", name, "only what the witness rejects in quarantine", what))
 
 
-def _reader(db: sqlite3.Connection, table: str, columns: list[str], key: tuple[str, ...], span: Span) -> Reader:
-    return Reader(db, table, tuple(columns), tuple(columns.index(k) for k in key), span)
+def _readers(dbs: Pair, pairing: Pairing, span: Span) -> tuple[Reader, Reader]:
+    names, others = [c[0] for c in pairing.columns], [c[1] for c in pairing.columns]
+    return (
+        Reader(dbs.source, pairing.source, tuple(names), tuple(map(names.index, pairing.source_key)), span),
+        Reader(dbs.target, pairing.target, tuple(others), tuple(map(others.index, pairing.key)), span),
+    )
+
+
+def compare_rows(dbs: Pair, pairing: Pairing, *, span: Span, kept: Kept, tally: Tally) -> Iterator[list[Row]]:
+    """Compare the rows of a span one by one; gives the target's rows, a batch after the other."""
+    left, right = _readers(dbs, pairing, span)
+    comparison = Comparison(pairing, kept, tally, left)
+    for mine, theirs in batches(left, right, size=BATCH):
+        comparison.batch(mine, theirs)
+        yield theirs
 
 
 @dataclass(frozen=True, slots=True)
-class _Comparison:
+class _Ranges:
+    """Compares a table with whole-number keys, a range of them at a time."""
+
+    dbs: Pair
+    pairing: Pairing
+    kept: Kept
+    tally: Tally
+    glance: Glance
+
+    def compare(self, span: Span, progress: Progress) -> None:
+        """Compare a span, in ranges that hold many rows each, however far apart the keys are."""
+        columns, tally = self.glance.layout.columns, self.tally
+        reader = Reader(self.dbs.target, self.pairing.target, columns, (columns.index(self.pairing.key[0]),))
+        digester = RangeDigester(self.glance.target, reader)
+        tally.layout = self.glance.layout
+        width, low = 1, self._next(span.low, span.high)
+        while low is not None:
+            start, before = max(span.low, low // RANGE * RANGE), tally.rows_in
+            stop = min(span.high, (low // RANGE + width) * RANGE - 1)
+            seen = self._look(start, stop)
+            if self.dbs.is_digested:
+                tally.ranges |= digester.digest(start, stop, seen)
+            progress(tally.rows_in)
+            rows = tally.rows_in - before
+            width = width * 2 if rows < _MANY // 8 else max(1, width // 2) if rows > _MANY else width
+            low = self._next(stop + 1, span.high)
+
+    def _next(self, low: int, high: int) -> int | None:
+        """The first key on either side that is not before `low`."""
+        if low > high:
+            return None
+        pairing = self.pairing
+        sides = ((self.dbs.old, pairing.source, pairing.source_key[0]), (self.dbs.new, pairing.target, pairing.key[0]))
+        sql = "SELECT min({0}) FROM {1} WHERE {0} BETWEEN ? AND ?"
+        firsts = (
+            db.execute(sql.format(quoted(key), quoted(table)), (low, high)).fetchone()[0] for db, table, key in sides
+        )
+        return min((first for first in firsts if first is not None), default=None)
+
+    def _look(self, low: int, high: int) -> Texts | None:
+        """Compare the rows of a range; returns the texts of those of the target."""
+        mine, theirs = self.glance.source.read(low, high), self.glance.target.read(low, high)
+        if mine is not None and theirs is not None:
+            if self.glance.is_alike(mine, theirs):
+                self._count(mine.rows)
+                return theirs
+            # Where one side has no rows at all, there is nothing that smaller ranges could spare.
+            is_few = max(mine.rows, theirs.rows) <= FEW or not (mine.rows and theirs.rows)
+        if high - low < FEW or (mine is not None and theirs is not None and is_few):
+            self._one_by_one(low, high)
+        else:
+            size = -(-(high - low + 1) // _PIECES)
+            for start in range(low, high + 1, size):
+                self._look(start, min(high, start + size - 1))
+        return theirs
+
+    def _count(self, rows: int) -> None:
+        if not rows:
+            return
+        self.tally.rows_in += rows
+        self.tally.rows_out += rows
+        for _, target, _ in self.pairing.columns:
+            self.tally.count(target, Counts(exact=rows))
+
+    def _one_by_one(self, low: int, high: int) -> None:
+        for _ in compare_rows(self.dbs, self.pairing, span=Span(low, high), kept=self.kept, tally=self.tally):
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Compares rows of one table, pair by pair, into a tally."""
+
     pairing: Pairing
     kept: Kept
     tally: Tally
@@ -184,7 +208,7 @@ class _Comparison:
             self.pairing.columns, zip(*mine, strict=True), zip(*theirs, strict=True), strict=True
         ):
             expected, problems = (values, _NONE) if conversion is None else judge_column(conversion, values)
-            self._count(problems, len(values))
+            self._count(target, problems, len(values))
             masked = conversion is not None and conversion.personal
             for i in differing(expected, seen):
                 self._place(
@@ -199,11 +223,9 @@ class _Comparison:
                 if conversion is not None and conversion.takes_row and judgement.outcome == "rejected":
                     self._place(key_of(mine[i]), target, f"no such row ({judgement.reason})", "a row")
 
-    def _count(self, problems: Mapping[int, Judgement], values: int) -> None:
+    def _count(self, column: str, problems: Mapping[int, Judgement], values: int) -> None:
         rejected = sum(j.outcome == "rejected" for j in problems.values())
-        self.tally.rejected += rejected
-        self.tally.rounded += len(problems) - rejected
-        self.tally.exact += values - len(problems)
+        self.tally.count(column, Counts(values - len(problems), len(problems) - rejected, rejected))
 
     def _absent(self, row: Row, key: Row) -> None:
         """A source row that the target has not: kept in quarantine for a reason that holds, or lost."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ptp.conversions import Value
 from ptp.conversions.witness import Judgement, judge
 from ptp.engine import quoted
 from ptp.engine.inventory import Table
 from ptp.verification.exact import same, shown
+from ptp.verification.pairing import Pairing
 from ptp.verification.rows import Row, exactly, fetch_exactly
-
-if TYPE_CHECKING:
-    from ptp.verification.content import Pairing
 
 LOST = "no such row, and none in quarantine"
 

@@ -41,6 +41,8 @@ class Reader:
 
         Texts come as str; where one holds bytes that are not UTF-8, they stand as surrogate escapes.
         """
+        if self.span != WHOLE and last is not None and last[self.key[0]] == self.span.high:
+            return []  # behind the largest number there is none to ask for
         names = [f"{quoted(self.columns[i])} COLLATE BINARY" for i in self.key]
         where, bound = self._where(names, last)
         sql = (

@@ -8,14 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ptp.benchmark import check_harness, measure
-from ptp.engine import check_database, connect_file, errors_named, open_engine
+from ptp.engine import check_database, check_sound, connect_file, errors_named, open_engine
 from ptp.engine.environment import environment
-from ptp.errors import UsageError
 from ptp.evidence import Stage
-from ptp.migration.backup import check_space
-from ptp.migration.journal import has_journal
+from ptp.migration.backup import check_space, step
 from ptp.settings import load_settings
-from ptp.workbench.indexing import inspect_indexes
+from ptp.workbench.indexing import check_head, inspect_indexes
 from ptp.workbench.progress import Progress, quiet
 from ptp.workload.cases import benchmark_cases
 from ptp.workload.limits import Profile
@@ -60,8 +58,8 @@ def check_benchmarkable(target: Path) -> None:
     """Make sure that `target` is a database that ptp built; raises UsageError."""
     check_database(target)
     with errors_named(target), connect_file(target, read_only=True) as db:
-        if not has_journal(db):
-            raise UsageError(f"{target} was not built by ptp: it has no journal. Name the target of a migration.")
+        check_head(db, target)
+    check_sound(target)
 
 
 @contextmanager
@@ -69,7 +67,7 @@ def _copy(target: Path, copy: Path) -> Iterator[Path]:
     check_space(copy.parent, needed_bytes=target.stat().st_size + _GROWTH)
     try:
         with errors_named(copy), connect_file(target, read_only=True) as db, connect_file(copy) as scratch:
-            db.backup(scratch, pages=-1)
+            step(db, scratch, target)
         with errors_named(copy):
             yield copy
     finally:

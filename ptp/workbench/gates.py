@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from ptp.schema.rules import DERIVED, DOMAIN, FRESH
-from ptp.workbench.verifying import CARRIED, HEAD_TABLES, SEARCH
+from ptp.workbench.content import CARRIED
+from ptp.workbench.sides import HEAD_TABLES
+from ptp.workbench.trials import ALARMS, RATE
+from ptp.workbench.verifying import SEARCH
 from ptp.workload.limits import REQUIRED, Profile
 
 MIGRATION = ("migrate.conversions", "migrate.backup", "migrate.source-unchanged", "migrate.plan")
@@ -20,8 +23,9 @@ VERIFICATION = (
     *(rule.id for rule in (*DERIVED, FRESH, *DOMAIN)),
     SEARCH,
 )
+PROOF = (RATE, ALARMS)
 
 
 def required_gates(profile: Profile) -> tuple[str, ...]:
     """The gates that a whole run of a profile must have."""
-    return (*MIGRATION, *VERIFICATION, *REQUIRED[profile])
+    return (*MIGRATION, *VERIFICATION, *PROOF, *REQUIRED[profile])

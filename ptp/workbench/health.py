@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from ptp.engine import check_database, connect_file, errors_named, open_engine, read_inventory
+from ptp.engine import check_database, connect_file, errors_named, open_engine, read_inventory, without_traces
 from ptp.evidence import Stage
 from ptp.migration import journal
 from ptp.migration.steps import load_steps
@@ -39,10 +39,16 @@ def examine(target: Path, *, progress: Progress = quiet) -> Stage:
     """Look at a database at head from all sides that `ptp health` knows; raises UsageError where there is none."""
     started = time.perf_counter()
     check_database(target)
+    with without_traces(target), errors_named(target):
+        results = _examined(target, progress)
+    return Stage(NAME, TITLE, time.perf_counter() - started, tuple(results))
+
+
+def _examined(target: Path, progress: Progress) -> list[Finding | Measurement]:
     engine = open_engine(target, read_only=True)
     try:
         results: list[Finding | Measurement] = [_connects(engine)]
-        with errors_named(target), connect_file(target, read_only=True) as db:
+        with connect_file(target, read_only=True) as db:
             progress(0.05, "checking pages")
             results.append(_at_head(db))
             if journal.has_journal(db):
@@ -54,9 +60,9 @@ def examine(target: Path, *, progress: Progress = quiet) -> Stage:
         found = {f.id: f.verdict for f in results if isinstance(f, Finding)}
         if all(found.get(name) == "pass" for name in _SOUND):
             results += _slowest(engine, part(progress, 0.5, 1.0))
+        return results
     finally:
         engine.dispose()
-    return Stage(NAME, TITLE, time.perf_counter() - started, tuple(results))
 
 
 def _finding(name: str, claim: str, problem: str, *, todo: str, evidence: str, **more: object) -> Finding:

@@ -15,7 +15,9 @@ from sqlalchemy import Engine
 from ptp.engine import Inventory, open_engine, read_inventory
 from ptp.engine.meters import Statement, recorded
 from ptp.engine.plans import Plan, full_scans, plan_of, reads, sorts
+from ptp.errors import UsageError
 from ptp.migration.build import build
+from ptp.migration.journal import has_journal
 from ptp.migration.steps import load_steps
 from ptp.resources import folder
 from ptp.results import Finding
@@ -71,6 +73,19 @@ def expected_head() -> Inventory:
         for sql in (*model_statements(), *derived_statements(load_steps(folder("sql")))):
             db.execute(sql)
         return read_inventory(db)
+
+
+def check_head(db: sqlite3.Connection, target: Path) -> None:
+    """Make sure that ptp built the open database `target` and that it has the tables of head; raises UsageError."""
+    if not has_journal(db):
+        raise UsageError(f"{target} was not built by ptp: it has no journal. Name the target of a migration.")
+    there = read_inventory(db).tables
+    # The search stands in a table of its own, which a SQLite without FTS5 leaves out.
+    missing = [n for n, t in expected_head().tables.items() if n not in there and not t.is_virtual]
+    if missing:
+        raise UsageError(
+            f"{target} is not at head: it has no table {missing[0]}. What else differs: ptp health --target {target}."
+        )
 
 
 @cache

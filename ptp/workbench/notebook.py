@@ -16,8 +16,8 @@ from ptp.report.charts import Chart, counts, distribution, latency_overview
 from ptp.report.display import findings_frame, measurements_frame, samples_frame
 from ptp.results import Finding, worst
 from ptp.stats import percentile
-from ptp.workbench import benchmarking, migrating, verifying
-from ptp.workbench.parameters import BenchmarkParameters, MigrateParameters, Parameters, parameters_of
+from ptp.workbench import benchmarking, migrating, proofs
+from ptp.workbench.parameters import BenchmarkParameters, MigrateParameters, Parameters, VerifyParameters, parameters_of
 from ptp.workbench.places import Places, places_of
 from ptp.workbench.progress import FileProgress, Progress, quiet
 
@@ -69,10 +69,13 @@ def migrate(session: Session) -> Stage:
 
 
 def verify(session: Session) -> Stage:
-    """Verify the target against its source."""
+    """Verify the target against its source, and prove the verifier."""
+    assert isinstance(session.parameters, VerifyParameters)
     _demo_target(session)
     places = session.places
-    return verifying.verify(places.source, places.target, out=places.out, progress=session.progress)
+    return proofs.verify_and_prove(
+        (places.source, places.target), session.parameters.prove, out=places.out, progress=session.progress
+    )
 
 
 def benchmark(session: Session) -> Stage:
@@ -89,7 +92,7 @@ def finish(session: Session, stage: Stage) -> str:
     """Write the stage's results; for the last cell. Raises GateFailed or CannotFinish when a gate did not hold."""
     write_stage(session.places.out, stage)
     verdict = worst(stage.findings)
-    bad = [f for f in stage.findings if f.verdict in ("fail", "invalid")]
+    bad = [f for f in stage.findings if f.verdict in ("fail", "invalid") and f.severity != "note"]
     if bad:
         sentence = f"{stage.title}: {_told(bad[0])}" + (f" and {len(bad) - 1} more" if len(bad) > 1 else "")
         raise (GateFailed if verdict == "fail" else CannotFinish)(sentence)
@@ -121,7 +124,7 @@ def gates(stage: Stage) -> pd.DataFrame:
 
 def table(stage: Stage, name: str) -> pd.DataFrame:
     """One of the stage's tables."""
-    return pd.DataFrame(list(stage.tables[name]))
+    return pd.DataFrame(list(stage.tables.get(name, ())))
 
 
 def samples(stage: Stage) -> pd.DataFrame:

@@ -19,12 +19,11 @@ from ptp.engine import check_database, connect_file, errors_named, open_engine, 
 from ptp.engine.files import check_temporary_space
 from ptp.engine.inventory import Inventory
 from ptp.engine.meters import Statement, meter
-from ptp.errors import UsageError
 from ptp.evidence import Stage
-from ptp.migration.journal import has_journal
+from ptp.migration.backup import step
 from ptp.results import Finding
 from ptp.verification.indexes import check_redundant, check_used, missing_indexes
-from ptp.workbench.indexing import REASONS, expected_head, inspect_indexes, read_workload, record_workload
+from ptp.workbench.indexing import REASONS, check_head, expected_head, inspect_indexes, read_workload, record_workload
 from ptp.workbench.progress import Progress, quiet
 
 NAME = "optimize"
@@ -66,8 +65,7 @@ def optimize(target: Path, *, dry_run: bool = False, progress: Progress = quiet)
     started = time.perf_counter()
     check_database(target)
     with errors_named(target), connect_file(target, read_only=True) as db:
-        if not has_journal(db):
-            raise UsageError(f"{target} was not built by ptp: it has no journal. Name the target of a migration.")
+        check_head(db, target)
         progress(0.0, "reading the plans of the workload")
         advice = tuple(_advice(db))
     with errors_named(target):
@@ -207,7 +205,7 @@ def _copy(target: Path) -> Iterator[Path]:
     with TemporaryDirectory(prefix="ptp-optimize-") as name:
         copy = Path(name, "copy.db")
         with connect_file(target, read_only=True) as db, closing(sqlite3.connect(copy)) as to:
-            db.backup(to)
+            step(db, to, target)
         yield copy
 
 

@@ -34,6 +34,10 @@ class MigrateParameters(Parameters):
 class VerifyParameters(Parameters):
     """Parameters of 02_verify."""
 
+    prove: Literal["none", "quick", "full"] = Field(
+        "quick", description="damage a demo in every known way, once or 25 times, to see whether the verifier sees it"
+    )
+
 
 class BenchmarkParameters(Parameters):
     """Parameters of 03_benchmark."""

@@ -23,7 +23,7 @@ from ptp.migration.plan import OnDirty
 from ptp.report.page import write_report
 from ptp.results import exit_code, missing, worst
 from ptp.settings import Environment
-from ptp.workbench.benchmarking import remove_scratch
+from ptp.workbench import benchmarking, proofs, proving
 from ptp.workbench.gates import required_gates
 from ptp.workbench.migrating import BACKUP, check_target, plan_of
 from ptp.workbench.notebooks import execute
@@ -32,7 +32,7 @@ from ptp.workbench.places import make_folder
 from ptp.workbench.progress import Progress, part
 from ptp.workload.limits import Profile
 
-_WEIGHTS = {"01_migrate": 0.35, "02_verify": 0.25, "03_benchmark": 0.4}
+_WEIGHTS = {"01_migrate": 0.25, "02_verify": 0.4, "03_benchmark": 0.35}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Request:
     profile: Profile = "quick"
     env: Environment = "dev"
     on_dirty: OnDirty = "stop"
+    prove: proofs.Effort = "quick"
     seed: int = 1
 
     @property
@@ -149,6 +150,7 @@ def _parameters(name: str, request: Request, plan: str) -> dict[str, Any]:
         "out": str(request.out.absolute()),
         "run": request.id,
         "on_dirty": request.on_dirty,
+        "prove": request.prove,
         "plan": plan,
         "profile": request.profile,
         "seed": request.seed,
@@ -164,7 +166,8 @@ def _tidy(request: Request) -> None:
     """Remove what a stage leaves that was killed in its middle."""
     for half in (request.target_path, request.out / BACKUP):
         remove_partial(half)
-    remove_scratch(request.out)
+    benchmarking.remove_scratch(request.out)
+    proving.remove_scratch(request.out)
     settle_log(request.target_path)
 
 
@@ -172,6 +175,8 @@ def _close(request: Request, run: Run, error: PtpError | None) -> Outcome:
     _tidy(request)
     stages = _stages(request.out)
     findings = [f for stage in stages for f in stage.findings]
+    if trust := proofs.told_in_short(findings):
+        run = replace(run, facts={**run.facts, "verifier": trust})
     required = required_gates(request.profile)
     absent = missing(findings, required=required)
     verdict = worst(findings, required=required)

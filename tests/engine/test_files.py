@@ -100,7 +100,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
     error = refusal(tmp_path / "empty.db")
     assert isinstance(error, NotADatabase)
-    assert str(error).endswith("empty.db is empty (0 bytes): it holds no database.")
+    assert "empty.db is empty (0 bytes): it holds no database. " in str(error)
 
 
 def test_a_text_file_is_refused(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_a_file_cut_inside_its_first_page_is_refused(tmp_path: Path, left: int) 
     path = make(tmp_path / "cut.db")
     path.write_bytes(path.read_bytes()[:left])
     error = refusal(path)
-    assert str(path) in str(error)
-    assert isinstance(error, NotADatabase | CannotFinish)
+    assert isinstance(error, UsageError)
+    assert str(error).startswith(f"{path} is truncated: ")
 
 
 def test_a_file_cut_behind_its_schema_fails_with_one_sentence_when_it_is_read(tmp_path: Path) -> None:
@@ -135,7 +135,11 @@ def test_a_file_cut_behind_its_schema_fails_with_one_sentence_when_it_is_read(tm
         "INSERT INTO t SELECT hex(randomblob(200)) FROM n",
     )
     path.write_bytes(path.read_bytes()[:20_000])
-    with pytest.raises(CannotFinish, match="is damaged"), errors_named(path), connect_file(path, read_only=True) as db:
+    with (
+        pytest.raises(CannotFinish, match="is truncated"),
+        errors_named(path),
+        connect_file(path, read_only=True) as db,
+    ):
         db.execute("SELECT max(a) FROM t").fetchall()
 
 
@@ -157,7 +161,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
     )
     if "Error" in ran.stderr and "ptp" not in ran.stdout:
         pytest.skip("another user cannot run this Python")
-    assert ran.stdout.strip() == f"{path} cannot be read: permission denied."
+    assert ran.stdout.startswith(f"{path} cannot be read: permission denied. ")
 
 
 def test_a_sound_database_is_accepted_and_stays_as_it_is(tmp_path: Path) -> None:

@@ -1,16 +1,24 @@
 """A backup is complete, proven by its content, and removed when it is not."""
 
+import hashlib
 import os
+import signal
 import sqlite3
-from contextlib import closing
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ptp.errors import CannotFinish, DiskFull, SourceChanged
+from ptp.errors import CannotFinish, DiskFull, Locked, SourceChanged
 from ptp.migration import backup as backups
 from ptp.migration.backup import Backup, check_space, fingerprint, prove_copy, take_backup
+from ptp.migration.record import read_record
+from ptp.migration.same import same_bytes
 from ptp.workbench import migrating
 
 
@@ -113,17 +121,216 @@ def test_a_copy_that_lacks_a_table_is_not_proven(source: Path, tmp_path: Path) -
         prove_copy(source, tmp_path / "copy.db", progress=quiet)
 
 
-def test_a_copy_that_is_not_proven_is_removed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def spoil_then_prove(source: Path, copy: Path, **more: Any) -> Backup:
-        run(copy, "UPDATE k SET v = 'W' WHERE y = 2")
-        return prove_copy(source, copy, **more)
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+@pytest.mark.parametrize("spoilt", ["copy.db.partial", "copy.db.scratch.partial"])
+def test_a_copy_that_is_not_proven_is_removed(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: str, mode: str
+) -> None:
+    run(source, f"PRAGMA journal_mode = {mode}")
+    original = backups.copy_into
 
-    monkeypatch.setattr(backups, "prove_copy", spoil_then_prove)
+    def spoil(db: sqlite3.Connection, path: Path) -> None:
+        original(db, path)
+        if path.name == spoilt:
+            run(path, "UPDATE k SET v = 'W' WHERE y = 2")
+
+    monkeypatch.setattr(backups, "copy_into", spoil)
     before = source.read_bytes()
-    with pytest.raises(CannotFinish, match="table k"):
-        take_backup(source, tmp_path / "copy.db", progress=quiet)
+    seen_by_bytes = mode == "delete" and "scratch" not in spoilt
+    with pytest.raises(CannotFinish, match="its bytes differ" if seen_by_bytes else "table k has 2 rows") as caught:
+        take_backup(source, tmp_path / "copy.db", progress=quiet, record=True)
+    assert "is not the source" in str(caught.value)
     assert os.listdir(tmp_path) == ["source.db"]
     assert source.read_bytes() == before
+
+
+WRITER = """
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=20)
+print("ready", flush=True)
+number, start = 0, time.perf_counter()
+try:
+    while True:
+        time.sleep(max(0.0, start + number / 200 - time.perf_counter()))
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("INSERT INTO one VALUES (?)", (number,))
+        db.execute("UPDATE t SET b = b || 'x' WHERE id = 1")
+        db.execute("INSERT INTO other VALUES (?)", (number,))
+        db.execute("COMMIT")
+        number += 1
+except KeyboardInterrupt:
+    print(number, flush=True)
+"""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that writes 200 transactions a second, two rows each; it ends with their number or an error."""
+    command = [sys.executable, "-c", WRITER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_a_backup_under_writes_is_one_moment_and_the_writer_never_fails(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    run(source, "CREATE TABLE one (n)", "CREATE TABLE other (n)", f"PRAGMA journal_mode = {mode}")
+    run(source, "CREATE TABLE bulk AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 60000) "
+                "SELECT n, hex(randomblob(40)) AS h FROM c")  # fmt: skip
+    steps: list[int] = []
+    original = backups.step
+    monkeypatch.setattr(
+        backups, "step", lambda *a: (steps.append(ask(source, "SELECT count(*) FROM one")), original(*a))
+    )
+
+    with writing(source) as process:
+        waited = 0
+        while (before := ask(source, "SELECT count(*) FROM one")) < 5 and waited < 2_000:
+            time.sleep(0.005)
+            waited += 1
+        found = take_backup(source, tmp_path / "copy.db", progress=quiet, record=True)
+        after = ask(source, "SELECT count(*) FROM one")
+        process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=60)
+
+    copy = tmp_path / "copy.db"
+    assert errors == ""
+    assert int(said) >= after > before >= 5
+    assert len(steps) == 2, "one step from the source, one into the scratch file"
+    ones, others = ask(copy, "SELECT count(*) FROM one"), ask(copy, "SELECT count(*) FROM other")
+    assert before <= ones == others <= after
+    assert ask(copy, "SELECT length(b) FROM t WHERE id = 1") == ones + 1, "each write adds a letter"
+    assert found.rows == sum(
+        ask(copy, f"SELECT count(*) FROM {t}") for t in ("t", "k", "bare", "made", "one", "other", "bulk")
+    )
+    assert ask(copy, "PRAGMA journal_mode") == "delete"
+
+
+def ask(path: Path, sql: str) -> Any:
+    with closing(sqlite3.connect(path, timeout=20)) as db:
+        return db.execute(sql).fetchone()[0]
+
+
+@pytest.mark.parametrize("lock", ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE"])
+def test_a_backup_of_a_locked_source_ends_after_the_busy_timeout(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock: str
+) -> None:
+    monkeypatch.setenv("PTP_BUSY_TIMEOUT_MS", "60")
+    with closing(sqlite3.connect(source, isolation_level=None)) as other:
+        other.execute(lock)
+        if lock == "BEGIN IMMEDIATE":  # a writer that has not yet committed holds no reader back
+            assert take_backup(source, tmp_path / "copy.db", progress=quiet).rows == 11
+            return
+        with pytest.raises(Locked, match=r"source\.db is locked by another process"):
+            take_backup(source, tmp_path / "copy.db", progress=quiet)
+    assert os.listdir(tmp_path) == ["source.db"]
+
+
+def test_a_step_into_a_locked_file_ends_after_the_busy_timeout(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PTP_BUSY_TIMEOUT_MS", "60")
+    run(tmp_path / "into.db", "CREATE TABLE u (a)")
+    with (
+        closing(sqlite3.connect(tmp_path / "into.db", isolation_level=None)) as other,
+        closing(sqlite3.connect(source)) as db,
+        closing(sqlite3.connect(tmp_path / "into.db", timeout=0)) as into,
+    ):
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Locked, match=r"into\.db is locked by another process"):
+            backups.step(db, into, tmp_path / "into.db")
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
+def test_a_backup_keeps_what_the_header_says_and_its_record_tells_it(tmp_path: Path, encoding: str, mode: str) -> None:
+    source, copy = tmp_path / "s.db", tmp_path / "copy.db"
+    settings = (f"PRAGMA encoding = '{encoding}'", "PRAGMA page_size = 1024", "PRAGMA auto_vacuum = 2")
+    run(
+        source,
+        *settings,
+        "PRAGMA application_id = 77",
+        "PRAGMA user_version = 9",
+        *DDL,
+        f"PRAGMA journal_mode = {mode}",
+    )
+    run(source, "CREATE VIRTUAL TABLE words USING fts5(w)", "INSERT INTO words VALUES ('a needle'), ('straw')")
+    run(source, "CREATE TABLE m (id INTEGER PRIMARY KEY AUTOINCREMENT)", "INSERT INTO m VALUES (50)", "DELETE FROM m")
+
+    take_backup(source, copy, progress=quiet, record=True)
+
+    asked = ("encoding", "page_size", "auto_vacuum", "application_id", "user_version")
+    assert [ask(copy, f"PRAGMA {name}") for name in asked] == [encoding, 1024, 2, 77, 9]
+    assert ask(copy, "SELECT rowid FROM words WHERE words MATCH 'needle'") == 1
+    assert ask(copy, "SELECT seq FROM sqlite_sequence") == 50
+    assert dump(copy) == dump(source)
+    record = read_record(copy)
+    assert (record.page_size, record.encoding, record.application_id, record.user_version) == (1024, encoding, 77, 9)
+    assert (record.journal_mode, record.source, record.bytes) == (mode, str(source), copy.stat().st_size)
+    assert record.blake2b == hashlib.blake2b(copy.read_bytes(), digest_size=32).hexdigest()
+    assert {t: n for t, n in record.rows.items() if "words" not in t} == {"t": 5, "k": 2, "bare": 3, "made": 1, "m": 0}
+    assert record.rows["words_content"] == 2
+    assert record.proven
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ("UPDATE sqlite_sequence SET seq = 1", "table sqlite_sequence"),
+        ("UPDATE words SET w = 'other' WHERE rowid = 2", "table words_"),
+        ("CREATE INDEX more ON t (a)", "index more is not the same"),
+        ("DROP TRIGGER tr", "trigger tr is not the same"),
+        ("PRAGMA user_version = 3", "its user_version is 3, not 0"),
+        ("PRAGMA application_id = 3", "its application_id is 3, not 0"),
+    ],
+)
+def test_a_copy_that_differs_beside_its_tables_is_not_proven(
+    source: Path, tmp_path: Path, change: str, difference: str
+) -> None:
+    run(source, "CREATE TRIGGER tr AFTER INSERT ON k BEGIN SELECT 1; END")
+    run(source, "CREATE VIRTUAL TABLE words USING fts5(w)", "INSERT INTO words VALUES ('a needle'), ('straw')")
+    run(source, "CREATE TABLE m (id INTEGER PRIMARY KEY AUTOINCREMENT)", "INSERT INTO m VALUES (50)")
+    take_backup(source, tmp_path / "copy.db", progress=quiet)
+    run(tmp_path / "copy.db", change)
+    with pytest.raises(CannotFinish, match=f"is not the source: {difference}"):
+        prove_copy(source, tmp_path / "copy.db", progress=quiet)
+
+
+def test_bytes_are_compared_to_the_last_page(source: Path, tmp_path: Path) -> None:
+    take_backup(source, tmp_path / "copy.db", progress=quiet)
+    copy = tmp_path / "copy.db"
+    for place in (16, 60, 101, 5_000, copy.stat().st_size - 1):
+        found = bytearray(copy.read_bytes())
+        found[place] ^= 1
+        (tmp_path / "spoilt.db").write_bytes(found)
+        with source.open("rb") as raw:
+            assert same_bytes(raw, copy) == ""
+            assert "differ" in same_bytes(raw, tmp_path / "spoilt.db"), place
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_backup_has_no_name(source: Path, tmp_path: Path, sent: int) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from ptp.migration import backup\n"
+        "def told(share, text):\n"
+        "    if 'proving' in text: os.kill(os.getpid(), int(sys.argv[3]))\n"
+        "backup.take_backup(Path(sys.argv[1]), Path(sys.argv[2]), progress=told, record=True)"
+    )
+    copy = tmp_path / "copy.db"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, source, copy, str(int(sent))], capture_output=True, check=False, timeout=60
+    )
+    assert ended.returncode == -sent
+    left = set(os.listdir(tmp_path)) - {"source.db"}
+    assert left == ({"copy.db.partial", "copy.db.scratch.partial"} if sent == signal.SIGKILL else set())
+    take_backup(source, copy, progress=quiet, record=True)
+    assert set(os.listdir(tmp_path)) == {"source.db", "copy.db", "copy.db.json"}
 
 
 def test_a_backup_that_is_interrupted_is_removed(source: Path, tmp_path: Path) -> None:
@@ -194,3 +401,14 @@ def test_a_source_that_is_written_to_meanwhile_is_refused(raw: Any, monkeypatch:
     assert caught.value.exit_code == 4
     monkeypatch.undo()
     assert not raw.target.exists(), "a second run must not find the target of one that did not finish"
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_a_damaged_source_is_named_and_has_no_backup(source: Path, tmp_path: Path, mode: str) -> None:
+    run(source, f"PRAGMA journal_mode = {mode}")
+    found = bytearray(source.read_bytes())
+    found[4096:8192] = b"\xff" * 4096
+    source.write_bytes(found)
+    with pytest.raises(CannotFinish, match=r"source\.db is damaged"):
+        take_backup(source, tmp_path / "copy.db", progress=quiet, record=True)
+    assert [n for n in os.listdir(tmp_path) if n.startswith("copy")] == []

@@ -19,8 +19,10 @@ from ptp.errors import UsageError
 from ptp.results import Finding
 from ptp.verification import parallel
 from ptp.verification.digests import Digester, digest_table, label_of, read_digests, write_digests
-from ptp.workbench import verifying
-from ptp.workbench.verifying import DIGESTS, verify, verify_since
+from ptp.verification.texts import Layout
+from ptp.workbench import content
+from ptp.workbench.content import DIGESTS
+from ptp.workbench.verifying import verify, verify_since
 
 
 @pytest.fixture
@@ -77,8 +79,8 @@ def test_a_table_or_column_that_is_gone_is_named(pair: Any, run: Path) -> None:
 def test_several_processes_digest_as_one_does(
     pair: Any, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifying, "WORTH_IT", 0)
-    monkeypatch.setattr(verifying, "processors", lambda: 2)
+    monkeypatch.setattr(content, "WORTH_IT", 0)
+    monkeypatch.setattr(content, "processors", lambda: 2)
     monkeypatch.setattr(parallel, "ROWS_OF_A_PART", 150)
     for module in ("digests", "parallel"):
         monkeypatch.setattr(f"ptp.verification.{module}.RANGE", 4_096)
@@ -135,7 +137,7 @@ def test_the_file_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     with closing(sqlite3.connect(":memory:")) as db:
         db.execute("CREATE TABLE t (k TEXT PRIMARY KEY, v) WITHOUT ROWID")
         db.executemany("INSERT INTO t VALUES (?, ?)", [("a\x00", b"\xff"), ("é", 1e300), ("\U0001f600", None)])
-        digest = digest_table(db, "t", key=("k",), columns=("k", "v"))
+        digest = digest_table(db, "t", key=("k",), layout=Layout(loose=("k", "v")))
     write_digests(tmp_path / "d.json", {"t": digest})
     assert read_digests(tmp_path / "d.json") == {"t": digest}
     assert len(digest.ranges) == 3

@@ -20,14 +20,14 @@ from ptp.errors import CannotFinish, SourceChanged
 from ptp.verification import parallel
 from ptp.verification.parallel import Part, parts_of
 from ptp.verification.rows import WHOLE
-from ptp.workbench import verifying
+from ptp.workbench import content, verifying
 
 
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes and small parts, as for a large file on two processors."""
-    monkeypatch.setattr(verifying, "WORTH_IT", 0)
-    monkeypatch.setattr(verifying, "processors", lambda: 2)
+    monkeypatch.setattr(content, "WORTH_IT", 0)
+    monkeypatch.setattr(content, "processors", lambda: 2)
     monkeypatch.setattr(parallel, "ROWS_OF_A_PART", 150)
 
 

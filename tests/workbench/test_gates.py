@@ -50,6 +50,8 @@ def test_every_query_that_has_a_limit_is_required(profile: Profile) -> None:
         "verify.foreign-keys",
         "verify.schema",
         "verify.journal",
+        "prove.kill-rate",
+        "prove.false-alarms",
     ],
 )
 def test_what_the_design_promises_is_required(profile: Profile, gate: str) -> None:
@@ -58,7 +60,7 @@ def test_what_the_design_promises_is_required(profile: Profile, gate: str) -> No
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_gate_names_its_stage(profile: Profile) -> None:
-    assert {gate.split(".")[0] for gate in required_gates(profile)} == {"migrate", "verify", "bench"}
+    assert {gate.split(".")[0] for gate in required_gates(profile)} == {"migrate", "verify", "prove", "bench"}
 
 
 @pytest.mark.parametrize("profile", PROFILES)

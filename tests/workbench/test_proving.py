@@ -21,8 +21,10 @@ from ptp.results import Finding, worst
 from ptp.workbench import proving
 from ptp.workbench.gates import VERIFICATION
 from ptp.workbench.migrating import migrate
-from ptp.workbench.proving import ALARMS, RATE, SHAPES, TABLE, Task, Trial, prove, try_kind
-from ptp.workbench.verifying import HEAD_TABLES, verify
+from ptp.workbench.proving import SHAPES, prove, try_kind
+from ptp.workbench.sides import HEAD_TABLES
+from ptp.workbench.trials import ALARMS, RATE, TABLE, Task, Trial
+from ptp.workbench.verifying import verify
 from ptp.workload.demo import Shape
 from ptp.workload.mutations import CATALOGUE, Kind, NoDamage, inflict, write_subject
 
@@ -75,13 +77,14 @@ def tried(subjects: Path) -> Callable[[str, Shape], Trial]:
 
 @pytest.fixture
 def ready(subjects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `prove` find its subjects built, whatever its seed."""
+    """Let `prove` find its subjects built, whatever its seed, and do all in this process."""
 
     def copied(folder: Path, shape: Shape, seed: int) -> None:
         for path in subjects.glob(f"{shape}*.db"):
             shutil.copy(path, folder)
 
     monkeypatch.setattr(proving, "build_subject", copied)
+    monkeypatch.setattr(proving, "processors", lambda: 1)
 
 
 def verify_without(check: str, source: Path, target: Path) -> Stage:
@@ -212,7 +215,7 @@ def test_an_alarm_over_a_sound_target_fails_the_proof(ready: None, monkeypatch: 
     stage = prove(kinds=[KINDS["row-lost"]], shapes=["raw"])
     assert found(stage, RATE).verdict == "pass"
     assert (found(stage, ALARMS).verdict, found(stage, ALARMS).value) == ("fail", 3)
-    assert found(stage, ALARMS).where[1].startswith("raw, after the tools alone: verify.content.")
+    assert found(stage, ALARMS).where[2].startswith("raw, after the tools alone: verify.content.")
 
 
 def test_a_verifier_that_falls_over_has_seen_nothing_and_one_that_refuses_has(
@@ -232,11 +235,12 @@ def test_a_verifier_that_falls_over_has_seen_nothing_and_one_that_refuses_has(
     assert stage.tables[TABLE][0]["killed by"] == "CannotFinish 1"
 
 
-def test_two_processes_find_what_one_does(ready: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_find_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = [KINDS["row-lost"], KINDS["mark-lost"]]
-    monkeypatch.setattr(proving, "_CLEAN", 1)
+    monkeypatch.setattr(proving, "_CLEAN", 0)
+    monkeypatch.setattr(proving, "processors", lambda: 2)
     two = prove(kinds=kinds, places=2)
-    monkeypatch.setattr(proving, "_WORKERS", 1)
+    monkeypatch.setattr(proving, "processors", lambda: 1)
     one = prove(kinds=kinds, places=2)
     assert two.results == one.results
     assert two.tables == one.tables

@@ -37,7 +37,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
     def make(name: str, *cells: str) -> None:
         book = nbformat.v4.new_notebook()
-        given = "source = target = out = run = on_dirty = plan = profile = ''\nseed = 1"
+        given = "source = target = out = run = on_dirty = plan = prove = profile = ''\nseed = 1"
         book.cells = [nbformat.v4.new_code_cell(text) for text in (given, *cells)]
         book.cells[0].metadata["tags"] = ["parameters"]
         book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
