@@ -81,11 +81,11 @@ def remove_partial(target: Path) -> None:
 def _run(db: sqlite3.Connection, plan: Plan, bound: Mapping[str, str | int], progress: Progress) -> dict[str, float]:
     seconds: dict[str, float] = {}
     total = sum(s.rows + 1 for s in plan.statements)
-    done, started = 0, time.perf_counter()
+    done, started, plan_hash = 0, time.perf_counter(), plan.hash
     for statement in plan.statements:
         progress(done / total, f"building: {statement.kind}")
         before = time.perf_counter()
-        so_far = {"phase": "build", "plan": plan.hash, "seconds": before - started}
+        so_far = {"phase": "build", "plan": plan_hash, "seconds": before - started}
         with closing(db.execute(statement.sql, {**bound, **so_far})) as cursor:
             cursor.fetchall()
         seconds[statement.kind] = seconds.get(statement.kind, 0.0) + time.perf_counter() - before

@@ -13,7 +13,7 @@ from ptp.verification.digests import write_digests
 from ptp.verification.kept import Kept
 from ptp.verification.pairing import Pairing
 from ptp.verification.parallel import WORTH_IT, Files, compare_parts, parts_of, processors
-from ptp.verification.tally import Counts, Tally
+from ptp.verification.tally import SHOWN, Counts, Tally
 from ptp.workbench.progress import Progress
 from ptp.workbench.sides import HEAD_TABLES, Sides
 
@@ -154,7 +154,7 @@ def _values(sides: Sides, tallies: Mapping[str, Tally]) -> Finding:
         value=sum(missing.values()),
         unit="values unaccounted",
         limit=0,
-        where=(*missing, *strangers),
+        where=(*list(missing)[:SHOWN], *strangers),
         n=sum(t.total.exact for t in tallies.values()) + inexact,
         evidence=f"{inexact} values rounded or rejected, each with its original in quarantine",
     )
