@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test torture lab lock clean help
+.PHONY: run test torture torture-online lab lock clean help
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -33,6 +33,9 @@ test: $(READY) ## Set up, then lint, types, levels, tests and notebooks
 
 torture: $(READY) ## Long trials, by hand: full-size sources end to end, an exam of a million questions
 	$(BIN)/pytest -m torture -s tests/test_torture.py tests/queries
+
+torture-online: $(READY) ## Long trial, by hand: an online migration of a million answers under a writer, five times
+	$(BIN)/python tools/torture_online.py
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=.

@@ -1,5 +1,6 @@
 """Long trials at full size, by hand: `make torture`. They print what they measure; only bounds of the brief fail."""
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -13,9 +14,13 @@ import apsw
 import psutil
 import pytest
 
+from ptp.engine import connect_file
+from ptp.migration import quarantine
 from ptp.results import Finding
+from ptp.verification.parallel import Files
+from ptp.workbench.content import compare_content
 from ptp.workbench.migrating import migrate
-from ptp.workbench.verifying import verify
+from ptp.workbench.sides import open_sides
 from ptp.workload.demo import Shape, write_demo
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(1200)]
@@ -62,25 +67,23 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return source, folder / "target.db"
 
 
-def verified(source: Path, target: Path, *, out: Path | None = None) -> tuple[dict[str, Finding], float, float, float]:
-    """Its findings, the seconds of the content stage and of all, and the largest process in megabytes."""
-    started, content = time.perf_counter(), [0.0]
-    peaks = dict[int, float]()
+def compared(source: Path, target: Path, out: Path | None = None) -> tuple[dict[str, Finding], float, float]:
+    """The findings over the content alone, the seconds that they took, and the largest worker in megabytes."""
+    peaks = [0.0]
+    here = psutil.Process()
 
     def progress(done: float, doing: str) -> None:
-        if doing == "checking pages" and not content[0]:
-            content[0] = time.perf_counter() - started
-        for each in (here, *here.children()):
-            try:
-                peaks[each.pid] = max(peaks.get(each.pid, 0), each.memory_info().rss / 1e6)
-            except psutil.NoSuchProcess:
-                continue
+        for each in here.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                peaks.append(each.memory_info().rss / 1e6)
 
-    here = psutil.Process()
-    findings = {f.id: f for f in verify(source, target, out=out, progress=progress).findings}
-    here_alone = peaks.pop(here.pid)  # with all that the tests before have left in it
-    print(f"\nthis process {here_alone:.0f} MB, workers {sorted(map(round, peaks.values()))} MB")
-    return findings, content[0], time.perf_counter() - started, max(peaks.values())
+    with connect_file(source, read_only=True) as old, connect_file(target, read_only=True) as new:
+        sides = open_sides(old, new, Files(source, target, quarantine.TABLE))
+        started, before = time.perf_counter(), here.memory_info().rss
+        findings, _ = compare_content(sides, out=out, progress=progress)
+        seconds, grown = time.perf_counter() - started, here.memory_info().rss - before
+    print(f"\nworkers at most {max(peaks):.0f} MB, this process {grown / 1e6:.0f} MB more than before")
+    return {f.id: f for f in findings}, seconds, max(peaks)
 
 
 def diff_seconds(source: Path, target: Path, *options: str) -> float:
@@ -91,13 +94,14 @@ def diff_seconds(source: Path, target: Path, *options: str) -> float:
     return time.perf_counter() - started
 
 
-def test_content_beside_the_comparison_of_sqlite(full: tuple[Path, Path]) -> None:
-    findings, content, seconds, peak = verified(*full)
+@pytest.mark.parametrize("is_digested", [False, True])
+def test_content_beside_the_comparison_of_sqlite(full: tuple[Path, Path], is_digested: bool, tmp_path: Path) -> None:
+    findings, seconds, peak = compared(*full, out=tmp_path if is_digested else None)
     rows = findings["verify.rows"].n or 0
+    print(f"content{' and digests' * is_digested}: {rows} rows in {seconds:.2f} s, {rows / seconds:.0f} rows/s")
     for options in ((), ("--summary",)):
         other = diff_seconds(*full, *options)
-        print(f"sqlite3_diff {' '.join(options)}: {other:.2f} s, content takes {content / other:.2f} times as long")
-    print(f"content: {rows} rows in {content:.2f} s, {rows / content:.0f} rows/s; all of verify {seconds:.2f} s")
+        print(f"sqlite3_diff {' '.join(options)}: {other:.2f} s, content takes {seconds / other:.2f} times as long")
     assert {f.verdict for f in findings.values()} <= {"pass", "not applicable"}
     assert peak < MAX_MB_OF_VERIFYING
 
@@ -122,14 +126,14 @@ def multiply(path: Path) -> None:
 def test_ten_million_answers_take_ten_times_as_long_in_as_much_memory(full: tuple[Path, Path], tmp_path: Path) -> None:
     if shutil.disk_usage(tmp_path).free < 8_000_000_000:
         pytest.skip("8 GB of disk are needed")
-    _, short, _, small = verified(*full, out=tmp_path)
+    _, short, small = compared(*full, out=tmp_path)
     large = tmp_path / "source.db", tmp_path / "target.db"
     for path, copy in zip(full, large, strict=True):
         shutil.copy(path, copy)
         multiply(copy)
-    findings, content, _, peak = verified(*large, out=tmp_path)
+    findings, seconds, peak = compared(*large, out=tmp_path)
     found = findings["verify.content.user_answers"]
-    print(f"{found.n} answers: {content:.1f} s, {content / short:.1f} times as long as a tenth, {peak:.0f} MB")
+    print(f"{found.n} answers: {seconds:.1f} s, {seconds / short:.1f} times as long as a tenth, {peak:.0f} MB")
     assert (found.verdict, found.n) == ("pass", 10_000_000)
     assert peak < MAX_MB_OF_VERIFYING
     assert peak < 1.2 * small
@@ -138,7 +142,7 @@ def test_ten_million_answers_take_ten_times_as_long_in_as_much_memory(full: tupl
         (letter,) = db.execute("SELECT selected_answer FROM user_answers WHERE id = 7654321").fetchone()
         other = chr(ord(letter[-1]) ^ 1)
         db.execute("UPDATE user_answers SET selected_answer = ? WHERE id = 7654321", (letter[:-1] + other,))
-    where = verified(*large)[0]["verify.content.user_answers"].where
+    where = compared(*large)[0]["verify.content.user_answers"].where
     assert where == (
         f"user_answers, key 7654321, column selected_answer: expected text '{letter}', seen text '{letter[:-1] + other}'",
     )
