@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
 import sqlite3
@@ -120,7 +119,7 @@ def peak_of(path: Path) -> Iterator[list[int]]:
     def watch() -> None:
         while not stop.wait(0.005):
             if path.exists():
-                found[0] = max(found[0], os.path.getsize(path))
+                found[0] = max(found[0], path.stat().st_size)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ptp.conversions import ColumnMap
-from ptp.engine import Table
 from ptp.migration.pair import Pair
 from ptp.migration.plan import Plan
 from ptp.migration.quarantine import unenforced_uniques
@@ -23,12 +22,7 @@ _DESTROYS = re.compile(
     r"\s*(DROP\s+\w+|DELETE\s+FROM|REPLACE\s+INTO|(INSERT|UPDATE)\s+OR\s+(REPLACE|IGNORE)|ALTER\s+TABLE\s.+?\sDROP\b)",
     re.IGNORECASE | re.DOTALL,
 )
-_RULED = {
-    "time": "a time in seconds",
-    "boolean": "0 or 1",
-    "json": "valid JSON",
-    "date": "a date",
-}
+_RULED = {"time": "a time in whole seconds", "boolean": "0 or 1", "json": "valid JSON", "date": "a date"}
 _ROUNDED = {"time": "a fraction of a second", "real": "an integer beyond the precision of REAL"}
 
 
@@ -68,16 +62,12 @@ def _data_dependent(plan: Plan) -> Iterator[Risk]:
     for pair in plan.pairs.values():
         for columns in unenforced_uniques(pair):
             yield Risk("data-dependent", _place(pair, columns), "UNIQUE in the target, not in the source")
-        not_null = {c.name for c in pair.target.columns if c.not_null or c.key_position}
-        held = {c.name for c in pair.source.columns if c.not_null} | {pair.source.rowid_alias}
-        for column in pair.mapped.columns:
-            if column.target in not_null and column.source not in held:
-                yield Risk("data-dependent", _place(pair, (column.target,)), _not_null_words(column))
-            if rule := _new_rule(pair, column):
-                yield Risk("data-dependent", _place(pair, (column.target,)), f"CHECK in the target alone: {rule}")
+        yield from _together("data-dependent", pair, {c.target: _null_words(pair, c) for c in pair.mapped.columns})
+        yield from _together("data-dependent", pair, {c.target: _rule_words(pair, c) for c in pair.mapped.columns})
         known = {(key.columns, key.table) for key in pair.source.foreign_keys}
+        names: Mapping[str, str] = {c.target: c.source for c in pair.mapped.columns}
         for key, parent in pair.parents(plan.pairs):
-            if (_sources(pair, key.columns), parent.mapped.source) not in known:
+            if (tuple(names[c] for c in key.columns), parent.mapped.source) not in known:
                 yield Risk("data-dependent", _place(pair, key.columns), f"must name a row of {parent.mapped.target}")
 
 
@@ -85,44 +75,41 @@ def _place(pair: Pair, columns: Sequence[str]) -> str:
     return f"{pair.mapped.target} ({', '.join(columns)})"
 
 
-def _sources(pair: Pair, columns: Sequence[str]) -> tuple[str, ...]:
-    names: Mapping[str, str] = {c.target: c.source for c in pair.mapped.columns}
-    return tuple(names[c] for c in columns)
+def _together(kind: Class, pair: Pair, words: Mapping[str, str]) -> Iterator[Risk]:
+    """One risk for all columns of a table of which the same is to be said; nothing where nothing is."""
+    for what in dict.fromkeys(filter(None, words.values())):
+        yield Risk(kind, _place(pair, [column for column, said in words.items() if said == what]), what)
 
 
-def _not_null_words(column: ColumnMap) -> str:
+def _null_words(pair: Pair, column: ColumnMap) -> str:
+    """What is to be said of a column that takes NULL in the source, and not in the target."""
+    takes_none = {c.name for c in pair.target.columns if c.not_null or c.key_position}
+    held = {c.name for c in pair.source.columns if c.not_null} | {pair.source.rowid_alias}
+    if column.target not in takes_none or column.source in held:
+        return ""
     stand_in = column.conversion.stand_in
     return "NOT NULL in the target, not in the source" + ("" if stand_in is None else f"; {stand_in!r} stands in")
 
 
-def _new_rule(pair: Pair, column: ColumnMap) -> str:
-    """The rule of the target that the source's own text does not hold its values to; empty where there is none."""
-    rule = column.conversion.rule
-    if rule is None:
-        is_same = column.conversion.kind not in _RULED
-        return "" if is_same else _kind_rule(pair.source, column)
-    text = " ".join(pair.source.sql.replace('"', "").replace("`", "").lower().split())
-    return "" if f"{column.source} {rule}".lower() in text else str(rule)
-
-
-def _kind_rule(source: Table, column: ColumnMap) -> str:
-    kind = column.conversion.kind
-    declared = next(c for c in source.columns if c.name == column.source)
-    # A source of STRICT tables with a type of its own for it would hold to it; no declared type does otherwise.
-    checked = re.search(rf"check\s*\([^)]*\b{re.escape(column.source)}\b", source.sql, re.IGNORECASE)
-    return "" if checked or not declared.declared_type else f"{_RULED[kind]} (from {declared.declared_type})"
+def _rule_words(pair: Pair, column: ColumnMap) -> str:
+    """What is to be said of a column whose CHECK rule the source's own text does not hold its values to."""
+    conversion, text = column.conversion, " ".join(re.sub('["`]', "", pair.source.sql).lower().split())
+    if conversion.rule is not None:
+        is_held = f"{column.source} {conversion.rule}".lower() in text
+        return "" if is_held else f"CHECK in the target, not in the source: {conversion.rule}"
+    if conversion.kind not in _RULED or re.search(rf"check \([^)]*\b{re.escape(column.source.lower())}\b", text):
+        return ""
+    return f"CHECK in the target, not in the source: {_RULED[conversion.kind]}"
 
 
 def _irreversible(plan: Plan, steps: Sequence[Step], homeless: Sequence[str]) -> Iterator[Risk]:
     for step in steps:
         if not step.down:
             yield Risk("irreversible", f"step {step.name}", "it has no down")
-    if plan.on_dirty == "quarantine":
-        for pair in plan.pairs.values():
-            for column in pair.mapped.columns:
-                if can_round(pair, column):
-                    lost = _ROUNDED[column.conversion.kind]
-                    yield Risk("irreversible", _place(pair, (column.target,)), f"rounds {lost}; kept in quarantine")
+    for pair in plan.pairs.values() if plan.on_dirty == "quarantine" else ():
+        rounding = (c for c in pair.mapped.columns if can_round(pair, c))
+        words = {c.target: f"rounds {_ROUNDED[c.conversion.kind]}; it is kept in quarantine" for c in rounding}
+        yield from _together("irreversible", pair, words)
     for place in homeless:
         yield Risk("irreversible", place, "only the target has it: what is written there has no place to go back to")
 

@@ -25,7 +25,7 @@ Kind: TypeAlias = Literal["setting", "table", "quarantine", "copy", "mark", "ind
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of a plan and the number of source rows that it goes over.
+    """One statement of a plan, the number of source rows that it goes over, and the source tables that hold them.
 
     Bound when it runs: :source, :run, :now, and for the journal's phase :phase, :plan and :seconds.
     """
@@ -33,6 +33,7 @@ class Statement:
     kind: Kind
     sql: str
     rows: int = 0
+    over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def make_plan(
         *(_quarantines(pairs, rows) if on_dirty == "quarantine" else ()),
         *_copies(pairs, extras, rows, on_dirty),
         *_marks(inventory, pairs, extras),
-        *(Statement(_kind_of(sql), sql, _rows_of(sql, pairs, rows)) for sql in later),
+        *(_over(sql, pairs, rows) for sql in later),
         *(
             Statement("index", sql)
             for e in extras
@@ -143,10 +144,6 @@ def _lacks(db: sqlite3.Connection, step: Step) -> bool:
     return bool(step.requires) and not has_module(db, step.requires)
 
 
-def _kind_of(sql: str) -> Kind:
-    return "index" if sql.upper().startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")) else "derive"
-
-
 def _opening(form: Format) -> list[Statement]:
     settings = [
         f"PRAGMA encoding = '{form.encoding}'",
@@ -169,20 +166,24 @@ def _quarantines(pairs: Mapping[str, Pair], rows: Mapping[str, int]) -> list[Sta
     found = []
     for pair in pairs.values():
         for sql in (*quarantine.rejection_sql(pair, pairs), *quarantine.keep_sql(pair)):
-            found.append(Statement("quarantine", sql, rows[pair.mapped.source]))
+            found.append(Statement("quarantine", sql, rows[pair.mapped.source], (pair.mapped.source,)))
     return found
 
 
 def _copies(
     pairs: Mapping[str, Pair], extras: Sequence[Extra], rows: Mapping[str, int], on_dirty: OnDirty
 ) -> list[Statement]:
-    copies = [Statement("copy", copy_sql(p, extras, on_dirty), rows[p.mapped.source]) for p in pairs.values()]
-    carried = [Statement("copy", e.copy, rows[e.name]) for e in extras if e.copy and e.carried]
+    copies = [_copy(copy_sql(p, extras, on_dirty), p.mapped.source, rows) for p in pairs.values()]
+    carried = [_copy(e.copy, e.name, rows) for e in extras if e.copy and e.carried]
     if not carried:
         return copies
     # A carried table keeps its rows as they are, those included that break a CHECK rule added later.
     guard = [Statement("setting", f"PRAGMA ignore_check_constraints = {word}") for word in ("ON", "OFF")]
     return [*copies, guard[0], *carried, guard[1]]
+
+
+def _copy(sql: str, table: str, rows: Mapping[str, int]) -> Statement:
+    return Statement("copy", sql, rows[table], (table,))
 
 
 def copy_sql(pair: Pair, extras: Sequence[Extra], on_dirty: OnDirty) -> str:
@@ -203,10 +204,12 @@ def _marks(inventory: Inventory, pairs: Mapping[str, Pair], extras: Sequence[Ext
     return [Statement("mark", sql) for s, t in kept if s in inventory.sequences for sql in mark_sql(s, t)]
 
 
-def _rows_of(sql: str, pairs: Mapping[str, Pair], rows: Mapping[str, int]) -> int:
-    """The rows that an index is built over, or that totals are made from: those of the tables it names."""
+def _over(sql: str, pairs: Mapping[str, Pair], rows: Mapping[str, int]) -> Statement:
+    """A step's statement with the tables that an index is built over, or that totals are made from: those it names."""
+    kind: Kind = "index" if sql.upper().startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")) else "derive"
     if sql.upper().startswith("CREATE TRIGGER"):
-        return 0
+        return Statement(kind, sql)
     words = sql.replace("(", " ").replace(",", " ").replace('"', "").split()
     named = {after for word, after in pairwise(words) if word.upper() in ("ON", "FROM", "JOIN")}
-    return sum(rows[pairs[name].mapped.source] for name in named if name in pairs)
+    over = sorted(pairs[name].mapped.source for name in named if name in pairs)
+    return Statement(kind, sql, sum(rows[name] for name in over), tuple(over))

@@ -18,10 +18,7 @@ from ptp.verification.alike import Glance, glance_at
 from ptp.verification.digests import RANGE, Digester, RangeDigester, TableDigest
 from ptp.verification.exact import differing, key_text, shown
 from ptp.verification.kept import Kept
-from ptp.verification.pairing import Pairing as Pairing
-from ptp.verification.pairing import carried_pairing as carried_pairing
-from ptp.verification.pairing import has_whole_keys
-from ptp.verification.pairing import mapped_pairing as mapped_pairing
+from ptp.verification.pairing import Pairing, has_whole_keys
 from ptp.verification.rows import WHOLE, Reader, Row, Span, batches
 from ptp.verification.tally import Counts, Difference, Tally
 from ptp.verification.texts import Database, Layout, Texts

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-from ptp.conversions import Value
 from ptp.engine import check_database, check_nothing_left, check_sound, connect_file, errors_named, read_inventory
 from ptp.errors import CannotFinish, DirtySource, SourceChanged, UsageError
 from ptp.evidence import Stage, read_stage, write_stage
@@ -17,21 +15,22 @@ from ptp.migration.capture import without_capture
 from ptp.migration.detect import detect_shape
 from ptp.migration.journal import check_steps, has_journal
 from ptp.migration.plan import OnDirty, Plan, make_plan
-from ptp.migration.preflight import Gone, Preflight, inspect_source
+from ptp.migration.preflight import Preflight, inspect_source
 from ptp.migration.steps import load_steps
 from ptp.resources import folder
 from ptp.results import Finding, Measurement, Result
 from ptp.schema.shapes import known_shapes
-from ptp.verification.exact import shown
-from ptp.workbench.keeping import WHOLE_ROW
+from ptp.workbench.dirt import clean_finding as clean_finding
+from ptp.workbench.dirt import dirt_rows
+from ptp.workbench.dirt import dirty_sentence as dirty_sentence
+from ptp.workbench.forecasting import BACKUP as BACKED_UP
+from ptp.workbench.forecasting import PLAN, PREFLIGHT, estimates, here, look_ahead, plan_rows
+from ptp.workbench.preflighting import KNOWN, baseline, notes
 from ptp.workbench.progress import Progress, part, quiet
 
 NAME = "01_migrate"
 TITLE = "Migration"
 BACKUP = Path("backup", "source.db")  # in the run folder
-WITH_PARENT = "(whole row, with its parent)"
-_KEY = ""  # stands for the key among the personal columns of a table; no column has this name
-_KINDS_TOLD = 5  # in the sentence; the table has them all
 _SPACE = 3.0  # times the source: its backup, the target, and the sorting of indexes
 
 
@@ -83,24 +82,25 @@ def migrate(
 
     Raises DirtySource before anything is changed when values do not convert exactly and `on_dirty` is stop.
     """
-    started = time.perf_counter()
+    clock = _Clock()
     plan = plan_of(source, on_dirty=on_dirty)
     _check_shown(plan, shown)
     check_target(target, out=out)
     check_space(target.parent, needed_bytes=int(source.stat().st_size * _SPACE))
     with errors_named(out):
         (out / "plan.sql").write_text(f"-- plan {plan.hash}\n{plan.text}", encoding="utf-8")
-    with errors_named(source):
-        check_sound(source)
-        before = fingerprint(source)
-        seen = inspect_source(source, plan.pairs, progress=part(progress, 0.02, 0.35))
-    tables = _tables(plan, seen)
+    outlook = look_ahead(plan, source)
+    noted = notes(source, target, backup=out / BACKUP)
+    clock.lap("look ahead")
+    before, seen, known, broken = _looked_at(source, plan, part(progress, 0.02, 0.35))
+    clock.lap(PREFLIGHT)
+    tables = _tables(plan, seen) | ({KNOWN: broken} if broken else {})
     if on_dirty == "stop" and not seen.is_clean:
-        stage = Stage(NAME, TITLE, time.perf_counter() - started, (clean_finding(seen, on_dirty),), tables)
-        write_stage(out, stage)
+        write_stage(out, Stage(NAME, TITLE, clock.seconds, (clean_finding(seen, on_dirty), *noted, known), tables))
         raise DirtySource(dirty_sentence(source, seen, out))
     (out / BACKUP).parent.mkdir(exist_ok=True)
     backup = take_backup(source, out / BACKUP, record=True, progress=part(progress, 0.35, 0.6))
+    clock.lap(BACKED_UP)
     built = build(
         plan,
         source=source,
@@ -116,8 +116,34 @@ def migrate(
         _unchanged(before),
         plan_finding(plan.hash, statements=len(plan.statements)),
     )
-    results: tuple[Result, ...] = (*findings, *_timings(built))
-    return Stage(NAME, TITLE, time.perf_counter() - started, results, tables)
+    tables[PLAN] = plan_rows(outlook, {**clock.laps, **built.seconds})
+    results: tuple[Result, ...] = (*findings, *noted, known, *_timings(built), *estimates(outlook))
+    return Stage(NAME, TITLE, clock.seconds, results, tables)
+
+
+def _looked_at(source: Path, plan: Plan, progress: Progress) -> tuple[str, Preflight, Finding, list[dict[str, object]]]:
+    """The source's fingerprint, what its values are like, and what it breaks of its own rules."""
+    with errors_named(source):
+        check_sound(source)
+        before = fingerprint(source)
+        seen = inspect_source(source, plan.pairs, progress=progress)
+    return before, seen, *baseline(source)
+
+
+class _Clock:
+    """Seconds since its beginning, and those of each part that ended."""
+
+    def __init__(self) -> None:
+        self._first = self._last = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._first
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now
 
 
 def _check_shown(plan: Plan, shown: str) -> None:
@@ -129,7 +155,7 @@ def _check_shown(plan: Plan, shown: str) -> None:
 
 
 def _tables(plan: Plan, seen: Preflight) -> dict[str, list[dict[str, object]]]:
-    looked = {"Source": _source_rows(plan), "Besides the shape": _extra_rows(plan), "Dirt": _dirt_rows(seen)}
+    looked = {"Source": _source_rows(plan), "Besides the shape": _extra_rows(plan), "Dirt": dirt_rows(seen)}
     return {name: rows for name, rows in looked.items() if rows}
 
 
@@ -151,23 +177,6 @@ def _unchanged(before: str) -> Finding:
         unit="changes",
         limit=0,
         evidence=f"blake2b of the file and its write-ahead log, before and after: {before}",
-    )
-
-
-def clean_finding(seen: Preflight, on_dirty: OnDirty) -> Finding:
-    """What the preflight saw, judged by the policy."""
-    kept = on_dirty == "quarantine"
-    values = sum(d.count for d in seen.dirt)
-    return Finding(
-        id="migrate.conversions",
-        claim="Every source value converts exactly" + (", or is kept in quarantine" if kept else ""),
-        verdict="pass" if seen.is_clean or kept else "fail",
-        severity="data",
-        value=values + seen.rejected_rows,
-        unit="values and rows",
-        limit=None if kept else 0,
-        where=tuple(_kinds(seen)),
-        evidence=f"preflight of the whole source, --on-dirty {on_dirty}",
     )
 
 
@@ -198,80 +207,12 @@ def plan_finding(plan_hash: str, *, statements: int) -> Finding:
 
 
 def _timings(built: Built) -> list[Measurement]:
-    return [Measurement(f"build: {kind}", "s", (seconds,)) for kind, seconds in built.seconds.items()]
+    return [Measurement(f"build: {kind}", "s", (seconds,), here()) for kind, seconds in built.seconds.items()]
 
 
 def stopped(out: Path) -> Stage:
     """What a migration found that dirt stopped, as it stands in its run folder; `Dirt` among its tables lists all."""
     return read_stage(out / "results" / f"{NAME}.json")
-
-
-def _dirt_rows(seen: Preflight) -> list[dict[str, object]]:
-    """Every kind of dirt with its number and examples: single values, then rows that go whole."""
-    personal = _personal()
-    rows: list[dict[str, object]] = [
-        {
-            "table": d.table,
-            "column": d.column,
-            "problem": d.problem,
-            "count": d.count,
-            "examples": "; ".join(_example(d.table, key, {d.column: value}, personal) for key, value in d.examples),
-        }
-        for d in seen.dirt
-    ]
-    return rows + [
-        {
-            "table": g.table,
-            "column": WITH_PARENT if g.with_parent else WHOLE_ROW,
-            "problem": g.reason,
-            "count": g.count,
-            "examples": "; ".join(_example(g.table, key, values, personal, named=True) for key, values in g.examples),
-        }
-        for g in seen.gone
-    ]
-
-
-def _personal() -> dict[str, frozenset[str]]:
-    """The personal columns by source table, those that are the key among them."""
-    found: dict[str, frozenset[str]] = {}
-    for table in (t for shape in known_shapes() for t in shape.tables):
-        personal = {c.source for c in table.columns if c.conversion.personal}
-        found[table.source] = (
-            found.get(table.source, frozenset()) | personal | ({_KEY} if personal & set(table.source_key) else set())
-        )
-    return found
-
-
-def _example(
-    table: str, key: str, values: Mapping[str, Value], personal: Mapping[str, frozenset[str]], *, named: bool = False
-) -> str:
-    hidden = personal.get(table, frozenset())
-    told = ", ".join(
-        f"{column + ' ' if named else ''}{shown(value, personal=column in hidden)}" for column, value in values.items()
-    )
-    return f"key {'(personal, masked)' if _KEY in hidden else key}" + (f": {told}" if told else "")
-
-
-def _kinds(seen: Preflight) -> list[str]:
-    """Every kind of dirt in a few words."""
-    return [f"{d.table}.{d.column}: {d.count} {d.problem}" for d in seen.dirt] + [_gone_in_words(g) for g in seen.gone]
-
-
-def _gone_in_words(gone: Gone) -> str:
-    return f"{gone.table}: {gone.count} rows {'with their parents, ' if gone.with_parent else ''}{gone.reason}"
-
-
-def dirty_sentence(source: Path, seen: Preflight, out: Path) -> str:
-    """What stops a run over a source that is not clean, and where all of it is told."""
-    kinds = _kinds(seen)
-    more = f" and {len(kinds) - _KINDS_TOLD} more kinds" if len(kinds) > _KINDS_TOLD else ""
-    values, own = sum(d.count for d in seen.dirt), seen.rejected_rows - seen.rows_with_parents
-    return (
-        f"{source} holds {values:,} values that do not convert exactly ({'; '.join(kinds[:_KINDS_TOLD])}{more}); "
-        f"{own:,} rows would go whole, and {seen.rows_with_parents:,} more with their parents. Nothing was changed. "
-        f"All kinds, with examples: {out / 'results' / f'{NAME}.json'}. "
-        "Mend them, or keep them in quarantine with --on-dirty quarantine."
-    )
 
 
 def _source_rows(plan: Plan) -> list[dict[str, object]]:

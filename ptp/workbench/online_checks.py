@@ -21,15 +21,10 @@ from ptp.migration.capture import LOG
 from ptp.migration.live import NextDatabase
 from ptp.migration.online import OnlinePlan
 from ptp.results import Finding
-from ptp.verification.content import (
-    Pair,
-    Pairing,
-    carried_pairing,
-    compare_span,
-    mapped_pairing,
-)
+from ptp.verification.content import Pair, compare_span
 from ptp.verification.kept import Kept
 from ptp.verification.keyed import compare_keys
+from ptp.verification.pairing import Pairing, carried_pairing, mapped_pairing
 from ptp.verification.parallel import parts_of
 from ptp.verification.rows import Span
 from ptp.verification.tally import Tally

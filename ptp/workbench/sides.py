@@ -17,7 +17,7 @@ from ptp.migration.steps import Step, load_steps
 from ptp.resources import folder
 from ptp.schema import Base
 from ptp.schema.shapes import known_shapes
-from ptp.verification.content import Pairing, carried_pairing, mapped_pairing
+from ptp.verification.pairing import Pairing, carried_pairing, mapped_pairing
 from ptp.verification.parallel import Files
 
 HEAD_TABLES = tuple(t.name for t in Base.metadata.sorted_tables)

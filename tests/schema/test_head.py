@@ -251,7 +251,7 @@ def test_head_itself_refuses_what_breaks_a_rule(
         head.execute("ROLLBACK")
 
 
-INDEXES = [(t.name, i) for t in Base.metadata.sorted_tables for i in t.indexes]
+INDEXES = [(t.name, i) for t in Base.metadata.sorted_tables for i in sorted(t.indexes, key=lambda i: str(i.name))]
 
 
 @pytest.mark.parametrize("index", [i for _, i in INDEXES], ids=[str(i.name) for _, i in INDEXES])

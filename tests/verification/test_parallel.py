@@ -83,7 +83,7 @@ def test_a_table_without_whole_keys_stays_in_one_part(ddl: str, monkeypatch: pyt
 
 
 def pairing_of(table: str) -> Any:
-    from ptp.verification.content import Pairing
+    from ptp.verification.pairing import Pairing
 
     return Pairing(table, table, ("id",), ("id",), (("id", "id", None),), ("id",))
 
