@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ptp.errors import UsageError
 
 Environment: TypeAlias = Literal["dev", "staging", "prod"]
+DriverName: TypeAlias = Literal["sqlite3", "libsql"]
 
 
 class Settings(BaseSettings):
@@ -33,6 +34,7 @@ class Settings(BaseSettings):
     backups_dir: Path = Field(Path("backups"), validation_alias="PTP_BACKUPS_DIR")
     backups_keep: int = Field(7, ge=1, le=100_000, validation_alias="PTP_BACKUPS_KEEP")
     backups_days: int = Field(30, ge=0, le=36_500, validation_alias="PTP_BACKUPS_DAYS")
+    driver: DriverName = Field("sqlite3", validation_alias="PTP_DRIVER")
     cache_mb: int = Field(64, ge=1, le=65_536, validation_alias="PTP_CACHE_MB")
     mmap_mb: int = Field(256, ge=0, le=1_048_576, validation_alias="PTP_MMAP_MB")
     busy_timeout_ms: int = Field(5_000, ge=0, le=600_000, validation_alias="PTP_BUSY_TIMEOUT_MS")

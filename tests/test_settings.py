@@ -31,6 +31,7 @@ VARIABLES: dict[str, tuple[str, str, Any]] = {
     "PTP_BACKUPS_DIR": ("backups_dir", "elsewhere/kept", Path("elsewhere/kept")),
     "PTP_BACKUPS_KEEP": ("backups_keep", "3", 3),
     "PTP_BACKUPS_DAYS": ("backups_days", "0", 0),
+    "PTP_DRIVER": ("driver", "libsql", "libsql"),
     "PTP_CACHE_MB": ("cache_mb", "7", 7),
     "PTP_MMAP_MB": ("mmap_mb", "0", 0),
     "PTP_BUSY_TIMEOUT_MS": ("busy_timeout_ms", "1234", 1234),
@@ -102,7 +103,7 @@ def test_a_variable_sets_nothing_but_its_own_attribute(variable: str, monkeypatc
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_the_environment_goes_before_the_env_file(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     attribute, text, value = VARIABLES[variable]
-    other = "11" if variable in NUMBERS else "other"
+    other = "11" if variable in NUMBERS else {"PTP_DRIVER": "sqlite3"}.get(variable, "other")
     write_env(f"{variable}={other}")
     assert getattr(load_settings(), attribute) != value
     monkeypatch.setenv(variable, text)
@@ -174,6 +175,13 @@ def test_a_value_that_does_not_fit_is_named_by_its_variable_alone(
     assert value not in said
     assert said.endswith(".") and "\n" not in said and said.count(". ") == 0
     assert caught.value.__suppress_context__, "the chained error would show the value"
+
+
+@pytest.mark.parametrize("value", ["libsq1", "SQLITE3", "pyturso"])
+def test_a_driver_that_is_not_known_is_told_with_those_that_are(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PTP_DRIVER", value)
+    with pytest.raises(UsageError, match=r"PTP_DRIVER does not fit: input should be 'sqlite3' or 'libsql'\.$"):
+        load_settings()
 
 
 def test_one_wrong_value_does_not_show_the_secrets_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import typer
 
 import ptp
 from ptp import terminal
-from ptp.cli import backup, bench, demo, migrate, quarantine, report, rollback, run, upkeep, verify
+from ptp.cli import backup, bench, demo, migrate, quarantine, report, rollback, run, step, upkeep, verify
 from ptp.errors import EXIT_CANNOT_FINISH, EXIT_INTERRUPTED, PtpError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ for group in (
     run,
     migrate,
     rollback,
+    step,
     verify,
     bench,
     upkeep,

@@ -9,11 +9,12 @@ import typer
 
 from ptp import terminal
 from ptp.cli.options import Json, NamedEnvironment, OnDirty, Out, Profile
-from ptp.errors import UsageError
+from ptp.cli.planning import Confirm, DryRun, chosen_source, tell_preview
 from ptp.workbench.progress import Progress
 
 if TYPE_CHECKING:
-    from ptp.settings import Environment, Settings
+    from ptp.migration.plan import OnDirty as Policy
+    from ptp.settings import Environment
 
 
 commands = typer.Typer()
@@ -28,27 +29,39 @@ def run(
     out: Out = None,
     profile: Profile = "quick",
     env: NamedEnvironment = None,
+    confirm: Confirm = None,
     on_dirty: OnDirty = "stop",
     prove: Annotated[
         Literal["none", "quick", "full"],
         typer.Option(help="Prove the verifier: damage a demo in every known way, once or 25 times; is all of it seen?"),
     ] = "quick",
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Migrate, verify, benchmark and report: one run, one verdict."""
+    """Migrate, verify, benchmark and report: one run, one verdict.
+
+    With --env prod it is a dry run, unless --confirm names the file and a rehearsal of the same plan has held.
+    """
     from ptp.engine import database_path
     from ptp.settings import load_settings
+    from ptp.workbench.environments import is_dry
     from ptp.workbench.run import Request, execute_run, new_run_id
 
-    settings = load_settings()
     identity = new_run_id()
-    folder = out or settings.reports_dir / identity
+    folder = out or load_settings().reports_dir / identity
+    given = chosen_source(source, env)
+    wanted = database_path(target) if target else None
+    if is_dry(env, confirm=confirm, dry_run=dry_run):
+        _preview(given, wanted, folder, env=env, on_dirty=on_dirty, as_json=as_json)
+        return
+    if given is not None:
+        _check(given, env, confirm, on_dirty)
     with terminal.progress_bar("ptp run", silent=as_json) as progress:
         request = Request(
-            source=_source(source, env, settings, progress),
+            source=given or _demo(progress),
             out=folder,
             id=identity,
-            target=database_path(target) if target else None,
+            target=wanted,
             profile=profile,
             env=env or "dev",
             on_dirty=on_dirty,
@@ -64,16 +77,30 @@ def run(
     raise typer.Exit(outcome.exit_code)
 
 
-def _source(given: str | None, env: Environment | None, settings: Settings, progress: Progress) -> Path:
-    """The source as given, that of the environment, or the demo."""
-    from ptp.engine import database_path
+def _demo(progress: Progress) -> Path:
     from ptp.workbench.places import demo_source
 
-    if given:
-        return database_path(given)
-    if env is None:
-        return demo_source(progress=progress)
-    url = settings.database_url(env)
-    if not url:
-        raise UsageError(f"--env {env} wants TURSO_DATABASE_URL_{env.upper()} or TURSO_DATABASE_URL to be set.")
-    return database_path(url)
+    return demo_source(progress=progress)
+
+
+def _check(source: Path, env: Environment | None, confirm: str | None, on_dirty: Policy) -> None:
+    """Refuse to touch the database of prod unless that is meant, and was rehearsed."""
+    from ptp.workbench import environments
+
+    environments.check_environment(source, env)
+    environments.check_confirmed(source, env, confirm)
+    environments.check_rehearsed(source, env, on_dirty=on_dirty)
+
+
+def _preview(
+    source: Path | None, target: Path | None, folder: Path, *, env: Environment | None, on_dirty: Policy, as_json: bool
+) -> None:
+    """Tell what the first stage would do; the others only read."""
+    from ptp.migration.live import Pace
+    from ptp.workbench.previewing import preview
+
+    with terminal.progress_bar("ptp run", silent=as_json) as progress:
+        chosen = source or _demo(progress)
+    built = target or folder / "target.db"
+    found = preview(chosen, built, folder, online=False, on_dirty=on_dirty, pace=Pace())
+    tell_preview(found, env=env, on_dirty=on_dirty, sql=False, as_json=as_json)

@@ -87,21 +87,36 @@ def change_move(db: sqlite3.Connection, *, expected: State, held_by: str | None 
     return db.execute(f"UPDATE main.{TABLE} SET {listed} WHERE {where}", bound).rowcount == 1
 
 
-def lift_freeze(db: sqlite3.Connection) -> bool:
-    """Open a database whose freeze has outlived its deadline, which anyone may do; whether it was."""
-    sql = f"UPDATE main.{TABLE} SET state = 'open', deadline = NULL WHERE state = 'freezing' AND deadline <= ?"
-    return db.execute(sql, (time.time(),)).rowcount == 1
+def lift_freeze(db: sqlite3.Connection, *, at_once: bool = False) -> bool:
+    """Open a database whose freeze has outlived its deadline, which anyone may do; whether it was.
+
+    Whoever holds the lock of the migration knows that nobody else is at it, and need not wait: `at_once`. To be called
+    within a transaction.
+    """
+    if read_move(db) is None:  # whoever migrated may have taken it all away since its freeze was seen
+        return False
+    return db.execute(_lift_sql("main.", ":now"), {"now": float("inf") if at_once else time.time()}).rowcount == 1
+
+
+def _lift_sql(schema: str, now: str) -> str:
+    where = f"state = 'freezing' AND deadline <= {now}"
+    return f"UPDATE {schema}{TABLE} SET state = 'open', deadline = NULL WHERE {where}"
 
 
 def guard_sql(other: str) -> str:
-    """SQL for the body of a trigger that refuses a write unless the database is open; it names the other one."""
+    """SQL for the body of a trigger that refuses a write unless the database is open; it names the other one.
+
+    A freeze that has outlived its deadline is lifted by the write itself: a client that knows nothing of ptp is kept
+    out no longer than others, and the owner of the freeze finds it gone.
+    """
     words = {
         "freezing": f"ptp: this database is moving to {other}: try again in a moment",
         "moved": f"ptp: this database has moved to {other}: open that one",
         "next": f"ptp: this database is not open yet: use {other} until it is",
     }
     cases = " ".join(f"WHEN '{state}' THEN RAISE(ABORT, {literal(text)})" for state, text in words.items())
-    return f"SELECT CASE state {cases} END FROM {TABLE} WHERE state <> 'open';"
+    lift = _lift_sql("", "(julianday('now') - 2440587.5) * 86400.0")
+    return f"{lift}; SELECT CASE state {cases} END FROM {TABLE} WHERE state <> 'open';"
 
 
 @contextmanager
@@ -132,7 +147,8 @@ def open_next(path: Path) -> bool:
         if not _has_left(Path(found.other), path):
             return False
         with writing(db):
-            change_move(db, expected="next", state="open", phase="settle")
+            if read_move(db) is not None:  # who rolls back clears away the row, once it is at its end
+                change_move(db, expected="next", state="open", phase="settle")
         return True
 
 

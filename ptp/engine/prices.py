@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 _FILE = Path(__file__).with_name("prices.json")
@@ -13,7 +13,7 @@ _OLD_DAYS = 365
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """One plan of the vendor's: $ a month, the billed rows that it includes, and $ for those beyond; None is unknown."""
+    """One plan of the vendor's: $ a month, the billed rows that it includes, $ for those beyond; None is unknown."""
 
     name: str
     month: float
@@ -38,9 +38,9 @@ class Prices:
     source: str
     tariffs: tuple[Tariff, ...]
 
-    def words(self, today: date) -> str:
+    def words(self, today: datetime.date) -> str:
         """Date and source in a few words, with a warning where they are older than a year."""
-        age = (today - date.fromisoformat(self.date)).days
+        age = (today - datetime.date.fromisoformat(self.date)).days
         old = f"; {age} days old, so look at the vendor's page" if age > _OLD_DAYS else ""
         return f"{self.vendor}'s prices of {self.date}, from {self.source}{old}"
 

@@ -35,18 +35,20 @@ class Rates:
     """How long statements take on this machine, and what says so.
 
     `by_row` are seconds a row by kind, for kinds that go over rows; `by_statement` are seconds of one statement by
-    kind; `own` are seconds a row of single statements, where these were tried themselves.
+    kind; `own` are seconds a row of single statements, where these were tried themselves, and `fixed` what each of a
+    kind takes over no row at all.
     """
 
     basis: str
     by_row: Mapping[str, float] = field(default_factory=dict)
     by_statement: Mapping[str, float] = field(default_factory=dict)
     own: Mapping[str, float] = field(default_factory=dict)
+    fixed: Mapping[str, float] = field(default_factory=dict)
 
     def seconds(self, statement: Statement) -> float | None:
         """The predicted seconds of a statement; None where nothing is known of its kind."""
         if statement.rows and statement.sql in self.own:
-            return self.own[statement.sql] * statement.rows
+            return self.fixed.get(statement.kind, 0.0) + self.own[statement.sql] * statement.rows
         if statement.rows and statement.kind in self.by_row:
             return self.by_row[statement.kind] * statement.rows
         return self.by_statement.get(statement.kind)
@@ -117,7 +119,7 @@ def billed(plan: Plan) -> Iterator[Billed]:
         elif s.kind == "index":
             yield Billed(2 * s.rows, s.rows + 1)
         elif s.kind == "quarantine":
-            yield Billed(s.rows * (2 if re.search(r"\bEXISTS\b|\bOVER\b", s.sql) else 1), 0)
+            yield Billed(s.rows * _passes(s.sql), 0)
         elif s.kind == "derive" and s.rows:
             yield Billed(2 * s.rows, s.rows)  # read again in a sort or a second table, and at most written whole
         elif s.sql.startswith("ANALYZE"):
@@ -126,6 +128,13 @@ def billed(plan: Plan) -> Iterator[Billed]:
             yield Billed(0, 1)
         else:
             yield Billed()
+
+
+def _passes(sql: str) -> int:
+    """How often a statement of the quarantine reads each row; one over what was rejected reads dirty ones alone."""
+    if "FROM source." not in sql or re.match(r"[^(]*\([^(]*\) SELECT [^(]* FROM temp\.", sql):
+        return 0
+    return 2 if re.search(r"\bEXISTS\b|\bOVER\b", sql) else 1
 
 
 def own_indexes(plan: Plan) -> Mapping[str, int]:
@@ -189,14 +198,17 @@ def _take_sample(sample: sqlite3.Connection, plan: Plan, source: Path, rows: int
 def _tried(seconds: Mapping[Statement, float], taken: Mapping[str, int]) -> Rates:
     """Rates by statement and by kind, from the seconds that statements took over the rows of the sample."""
     rows = {s: sum(taken.get(name, 0) for name in s.over) or 1 for s in seconds if s.rows}
-    own = {s.sql: seconds[s] / n for s, n in rows.items()}
+    fixed: dict[str, float] = {
+        kind: min(t for s, t in seconds.items() if s.kind == kind) for kind in {s.kind for s in seconds}
+    }
+    own = {s.sql: (seconds[s] - fixed[s.kind]) / n for s, n in rows.items()}
     by_row: dict[str, float] = {}
     by_statement: dict[str, float] = {}
-    for kind in dict.fromkeys(s.kind for s in seconds):
+    for kind in fixed:
         over = [s for s in rows if s.kind == kind]
-        alone = [seconds[s] for s in seconds if s.kind == kind and not s.rows]
+        alone = [t for s, t in seconds.items() if s.kind == kind and not s.rows]
         if over:
             by_row[kind] = sum(seconds[s] for s in over) / sum(rows[s] for s in over)
         by_statement[kind] = sum(alone) / len(alone) if alone else 0.0
     tried = f"a trial of the plan in memory over the first {max(taken.values(), default=0):,} rows of each table"
-    return Rates(f"{tried}, just now", by_row, by_statement, own)
+    return Rates(f"{tried}, just now", by_row, by_statement, own, fixed)

@@ -24,12 +24,37 @@ DDL = f"""CREATE TABLE {TABLE} (
 ) STRICT"""
 
 
+_STEP = "kind, name, checksum, chain, run, at, left_out"
+
+
 def step_sql(link: Link, left_out: str | None = None) -> str:
     """The statement that enters a step, with the reason why it was left out where it was; :run and :now are bound."""
-    values = ", ".join(literal(v) for v in ("step", link.name, link.checksum, link.chain))
-    reason = "NULL" if left_out is None else literal(left_out)
-    names = "kind, name, checksum, chain, run, at, left_out"
-    return f"INSERT INTO main.{TABLE} ({names}) VALUES ({values}, :run, :now, {reason})"
+    return f"INSERT INTO main.{TABLE} ({_STEP}) VALUES ({_step(link)}, :run, :now, {_reason(left_out)})"
+
+
+def done_sql(link: Link, left_out: str | None = None) -> str:
+    """The same for a step in place, which has a time of its own: run, now and seconds are bound, in this order."""
+    return f"INSERT INTO main.{TABLE} ({_STEP}, seconds) VALUES ({_step(link)}, ?, ?, {_reason(left_out)}, ?)"
+
+
+def undone_sql(link: Link) -> tuple[str, str]:
+    """The statements that take a step out, and enter the phase that says so; into the second the same are bound.
+
+    The chain is over the steps that stand, so it holds before and after; the phase keeps the record.
+    """
+    phase = ", ".join(literal(v) for v in ("phase", f"down {link.name}", link.checksum))
+    return (
+        f"DELETE FROM main.{TABLE} WHERE kind = 'step' AND name = {literal(link.name)}",
+        f"INSERT INTO main.{TABLE} (kind, name, checksum, run, at, seconds) VALUES ({phase}, ?, ?, ?)",
+    )
+
+
+def _step(link: Link) -> str:
+    return ", ".join(literal(v) for v in ("step", link.name, link.checksum, link.chain))
+
+
+def _reason(left_out: str | None) -> str:
+    return "NULL" if left_out is None else literal(left_out)
 
 
 PHASE_SQL = (
@@ -48,6 +73,12 @@ def steps_left_out(db: sqlite3.Connection) -> dict[str, str]:
     """The steps that were left out when the database was built, each with the reason."""
     rows = db.execute(f"SELECT name, left_out FROM {TABLE} WHERE kind = 'step' AND left_out IS NOT NULL").fetchall()
     return dict(rows)
+
+
+def steps_done(db: sqlite3.Connection) -> int:
+    """How many steps the journal names; where it can be trusted, these are the first of the folder."""
+    found: int = db.execute(f"SELECT count(*) FROM {TABLE} WHERE kind = 'step'").fetchone()[0]
+    return found
 
 
 def why_untrusted(db: sqlite3.Connection, steps: Sequence[Step]) -> str:

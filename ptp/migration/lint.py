@@ -110,8 +110,8 @@ def _irreversible(plan: Plan, steps: Sequence[Step], homeless: Sequence[str]) ->
         rounding = (c for c in pair.mapped.columns if can_round(pair, c))
         words = {c.target: f"rounds {_ROUNDED[c.conversion.kind]}; it is kept in quarantine" for c in rounding}
         yield from _together("irreversible", pair, words)
-    for place in homeless:
-        yield Risk("irreversible", place, "only the target has it: what is written there has no place to go back to")
+    if homeless:
+        yield Risk("irreversible", ", ".join(homeless), "in the target alone: what is written there cannot go back")
 
 
 def can_round(pair: Pair, column: ColumnMap) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,8 @@ from ptp.migration.pair import Pair, pair_up
 from ptp.migration.steps import Step, links
 
 OnDirty: TypeAlias = Literal["stop", "quarantine"]
+_CONTENT = re.compile(r"CREATE VIRTUAL TABLE (\w+) .*\bcontent\s*=\s*'?(\w+)", re.IGNORECASE | re.DOTALL)
+_REBUILD = re.compile(r"INSERT INTO (\w+) \(\1\) VALUES \('rebuild'\)", re.IGNORECASE)
 Kind: TypeAlias = Literal["setting", "table", "quarantine", "copy", "mark", "index", "derive", "journal", "finish"]
 
 
@@ -107,7 +110,7 @@ def make_plan(
         *(_quarantines(pairs, rows) if on_dirty == "quarantine" else ()),
         *_copies(pairs, extras, rows, on_dirty),
         *_marks(inventory, pairs, extras),
-        *(_over(sql, pairs, rows) for sql in later),
+        *_laters(later, pairs, rows),
         *(
             Statement("index", sql)
             for e in extras
@@ -204,12 +207,18 @@ def _marks(inventory: Inventory, pairs: Mapping[str, Pair], extras: Sequence[Ext
     return [Statement("mark", sql) for s, t in kept if s in inventory.sequences for sql in mark_sql(s, t)]
 
 
-def _over(sql: str, pairs: Mapping[str, Pair], rows: Mapping[str, int]) -> Statement:
-    """A step's statement with the tables that an index is built over, or that totals are made from: those it names."""
-    kind: Kind = "index" if sql.upper().startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")) else "derive"
-    if sql.upper().startswith("CREATE TRIGGER"):
-        return Statement(kind, sql)
-    words = sql.replace("(", " ").replace(",", " ").replace('"', "").split()
-    named = {after for word, after in pairwise(words) if word.upper() in ("ON", "FROM", "JOIN")}
-    over = sorted(pairs[name].mapped.source for name in named if name in pairs)
-    return Statement(kind, sql, sum(rows[name] for name in over), tuple(over))
+def _laters(later: Sequence[str], pairs: Mapping[str, Pair], rows: Mapping[str, int]) -> Iterator[Statement]:
+    """The steps' statements after the copies, with the tables that each is built over or made from: those it names."""
+    contents: dict[str, str] = {}
+    for sql in later:
+        kind: Kind = "index" if sql.upper().startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")) else "derive"
+        named: set[str] = set()
+        if found := _CONTENT.search(sql):
+            contents[found[1]] = found[2]
+        elif found := _REBUILD.match(sql):
+            named = {contents.get(found[1], "")}
+        elif not sql.upper().startswith("CREATE TRIGGER"):
+            words = sql.replace("(", " ").replace(",", " ").replace('"', "").split()
+            named = {after for word, after in pairwise(words) if word.upper() in ("ON", "FROM", "JOIN")}
+        over = sorted(pairs[name].mapped.source for name in named if name in pairs)
+        yield Statement(kind, sql, sum(rows[name] for name in over), tuple(over))

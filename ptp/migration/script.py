@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from typing import Literal, TypeAlias
 
 _TOKEN = re.compile(
@@ -111,13 +112,17 @@ def statements(text: str, start: int, end: int) -> Iterator[str]:
             yield text[held[0].start : held[-2].end]
         held = []
     if held:
-        what = "trigger that begins here has no 'END;'" if _is_trigger(held) else "statement that begins here has no ';'"
+        what = (
+            "trigger that begins here has no 'END;'" if _is_trigger(held) else "statement that begins here has no ';'"
+        )
         raise Unfinished(held[0].start, f"the {what}")
 
 
 def _is_trigger(held: Sequence[Token]) -> bool:
     words = [t.text.upper() for t in held[:3]]
-    return words[:2] == ["CREATE", "TRIGGER"] or (words[0] == "CREATE" and words[1:2] != [] and words[2:] == ["TRIGGER"])
+    return words[:2] == ["CREATE", "TRIGGER"] or (
+        words[0] == "CREATE" and words[1:2] != [] and words[2:] == ["TRIGGER"]
+    )
 
 
 def _is_whole_trigger(held: Sequence[Token]) -> bool:
@@ -154,17 +159,22 @@ def same_words(one: str, other: str) -> bool:
     return first == second
 
 
+def _beginning(sql: str) -> list[Token]:
+    """As much of a statement as says what it does: ALTER TABLE main.a RENAME COLUMN b TO c has the most."""
+    return list(islice(tokens(sql), 12))
+
+
 def module_of(sql: str) -> str:
     """The module of a CREATE VIRTUAL TABLE, in lower case; empty for any other statement."""
-    found = list(tokens(sql))
+    found = _beginning(sql)
     if len(found) < 2 or not (found[0].says("CREATE") and found[1].says("VIRTUAL")):
         return ""
-    return next((after.plain.lower() for at, after in zip(found, found[1:], strict=False) if at.says("USING")), "")
+    return next((after.plain.lower() for at, after in pairwise(found) if at.says("USING")), "")
 
 
 def fills(sql: str) -> str:
     """The table that an INSERT writes to, in lower case; empty for any other statement."""
-    found = list(tokens(sql))
+    found = _beginning(sql)
     places = [i for i, token in enumerate(found[:4]) if token.says("INTO")]
     return _name_at(found, places[0] + 1)[0] if places and found[0].says("INSERT", "REPLACE") else ""
 
@@ -176,7 +186,7 @@ def event_of(sql: str) -> str:
 
 def effects(sql: str) -> tuple[Effect, ...]:
     """What a CREATE, DROP or ALTER does to the schema; nothing for any other statement, or one that SQLite refuses."""
-    found = list(tokens(sql))
+    found = _beginning(sql)
     if found[0].says("ALTER"):
         return _alters(found)
     if not found[0].says("CREATE", "DROP"):

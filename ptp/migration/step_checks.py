@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from ptp.engine import Inventory, Table, quoted, read_inventory
@@ -74,6 +75,7 @@ class Declared:
         return bool(gone & kept)
 
 
+@lru_cache(maxsize=64)
 def declared_by(step: Step, direction: Direction) -> Declared:
     """What a step says that it does when it goes up or down."""
     done: list[Effect] = [e for sql in (step.up if direction == "up" else step.down) for e in effects(sql)]
@@ -143,7 +145,7 @@ def _dangling(inventory: Inventory) -> dict[str, str]:
     there = {name.lower() for name in inventory.tables}
     keys = [(t.name, key) for t in inventory.tables.values() for key in t.foreign_keys]
     return {
-        f"foreign key of {name} ({', '.join(key.columns)})": f"no such table: {key.table}"
+        f"foreign key of {name} ({', '.join(key.columns)}) to {key.table}": "there is no such table"
         for name, key in keys
         if key.table.lower() not in there
     }
@@ -153,37 +155,37 @@ def keep_broken(db: sqlite3.Connection) -> None:
     """Note the references that are broken before a step, in a temporary table: there may be many."""
     db.execute(f"DROP TABLE IF EXISTS {BROKEN}").close()
     db.execute(f"CREATE TABLE {BROKEN} (child, row, parent, number)").close()
+    db.execute(f"CREATE INDEX {BROKEN}_places ON ptp_broken_references (child, row)").close()
     for table in _referring(db):
-        db.execute(f"INSERT INTO {BROKEN} {_BROKEN_IN}", (table,)).close()
+        try:
+            db.execute(f"INSERT INTO {BROKEN} {_BROKEN_IN}", (table,)).close()
+        except Exception as problem:  # the parent's columns are no key: no row of it can be checked
+            db.execute(f"INSERT INTO {BROKEN} VALUES (?, NULL, ?, NULL)", (table, str(problem))).close()
 
 
 def newly_broken(db: sqlite3.Connection) -> Iterator[str]:
     """The references that are broken now and were not when `keep_broken` noted them; a few of each table."""
     for table in _referring(db):
-        # Rows are compared by number too, as those of a table WITHOUT ROWID cannot be told apart.
-        sql = (
-            f"SELECT child, row, parent FROM (SELECT child, row, parent, number, count(*) AS n FROM ({_BROKEN_IN}) "
-            "GROUP BY 1, 2, 3, 4) AS now WHERE n > (SELECT count(*) FROM "
-            f"{BROKEN} AS b WHERE b.child IS now.child AND b.row IS now.row AND b.parent IS now.parent "
-            "AND b.number IS now.number) LIMIT 3"
-        )
-        with closing(db.execute(sql, (table,))) as cursor:
-            for child, row, parent in cursor.fetchall():
-                yield f"{child}, rowid {row}: no such row in {parent}"
-
-
-_BROKEN_IN = 'SELECT "table" AS child, rowid AS row, parent, fkid AS number FROM pragma_foreign_key_check(?)'
+        try:
+            with closing(db.execute(_NEWLY_BROKEN_IN, (table,))) as cursor:
+                yield from (f"{c}, rowid {r}: there is no such row in {p}" for c, r, p in cursor.fetchall())
+        except Exception as problem:
+            known = f"SELECT count(*) FROM {BROKEN} WHERE child = ? AND row IS NULL AND parent = ?"
+            with closing(db.execute(known, (table, str(problem)))) as cursor:
+                if not cursor.fetchone()[0]:
+                    yield f"{table}: {problem}"
 
 
 def _referring(db: sqlite3.Connection) -> list[str]:
-    """The tables with foreign keys, but for those of which SQLite says that the parent's columns are no key."""
-    found = []
-    for table in read_inventory(db).tables.values():
-        if table.foreign_keys:
-            with suppress(Exception):
-                db.execute(f"PRAGMA main.foreign_key_check({quoted(table.name)})").close()
-                found.append(table.name)
-    return found
+    return [table.name for table in read_inventory(db).tables.values() if table.foreign_keys]
+
+
+_BROKEN_IN = 'SELECT "table" AS child, rowid AS row, parent, fkid AS number FROM pragma_foreign_key_check(?)'
+_NEWLY_BROKEN_IN = (  # rows are counted, as those of a table WITHOUT ROWID cannot be told apart
+    f"SELECT child, row, parent FROM (SELECT child, row, parent, number, count(*) AS n FROM ({_BROKEN_IN}) "
+    f"GROUP BY 1, 2, 3, 4) AS now WHERE n > (SELECT count(*) FROM {BROKEN} AS b WHERE b.child = now.child "
+    "AND b.row IS now.row AND b.parent = now.parent AND b.number = now.number) LIMIT 3"
+)
 
 
 def problems(before: Seen, after: Seen, declared: Declared, differ: Differ) -> Iterator[str]:
@@ -232,8 +234,10 @@ def _table_changes(
     key: _Key, before: Seen, after: Seen, declared: Declared, differ: Differ, used: set[str]
 ) -> Iterator[str]:
     table = after.texts[key].name
-    sides = (replace(s.inventory, tables={table: replace(s.tables[key[1]], name=table)}, objects={}) for s in (after, before))
-    found = [text for text in differ(*sides) if text.startswith(f"table {table}")]
+    new, old = (
+        replace(s.inventory, tables={table: replace(s.tables[key[1]], name=table)}, objects={}) for s in (after, before)
+    )
+    found = [text for text in differ(new, old) if text.startswith(f"table {table}")]
     touched = key[1] in declared.passing or any(owner == key[1] for owner, _ in declared.columns)
     if not found and not touched:
         yield f"the text of table {table} was changed, and no statement names it"
@@ -242,7 +246,7 @@ def _table_changes(
         said = names & declared.changes
         used |= said
         if not said and not any(f"{owner}.{column}" in names for owner, column in declared.columns):
-            yield f"{text} (was), which '-- ptp:changes {table}' would have to say"
+            yield f"{text}, which '-- ptp:changes {table}' would have to say"
 
 
 def _names_of(text: str, table: str, columns: list[str]) -> set[str]:
@@ -271,12 +275,16 @@ def _rows(before: Seen, after: Seen, declared: Declared) -> Iterator[str]:
         if rows > (left or 0):
             what = "goes with its" if left is None else f"keeps {left:,} of its"
             yield f"table {name} {what} {rows:,} rows, which '-- ptp:deletes {name}' would have to say"
+    for name, mark in before.inventory.sequences.items():
+        table = after.inventory.tables.get(name)
+        if table and table.autoincrement and mark > after.inventory.sequences.get(name, 0):
+            yield f"table {name} would give ids again that rows had before: its AUTOINCREMENT mark was {mark}"
 
 
 def _leftovers(before: Seen, after: Seen, declared: Declared) -> Iterator[str]:
     """Names of tables that the step made up and gave away again, where the text of something else holds them still."""
     gone = declared.passing - after.tables.keys() - before.tables.keys()
-    for key, text in after.texts.items():
+    for key, text in after.texts.items() if gone else ():
         for name in sorted(gone & names_in(text.sql)):
             if key not in before.texts or name not in names_in(before.texts[key].sql):
                 yield f"the text of {key[0]} {text.name} names {name}, which is gone"

@@ -16,7 +16,7 @@ A step file is named NNNN_name.sql and reads
 A directive (`-- ptp:`) begins its line, stands alone on it, and is read to the letter: a comment that is one character
 away from one is a mistake. A statement begins with CREATE, ALTER, DROP, INSERT, REPLACE, UPDATE, DELETE, WITH, SELECT,
 ANALYZE or REINDEX: transactions and settings are ptp's. The text is UTF-8 without a byte order mark or control
-characters. A virtual table is created under the `requires` of its module, and what `deletes` names stands in a statement.
+characters. A virtual table takes the `requires` of its module, and what `deletes` names stands in a statement.
 """
 
 from __future__ import annotations
@@ -175,9 +175,7 @@ def _one_apart(one: str, other: str) -> bool:
     return one != other and any(one[start + a :] == other[start + b :] for a, b in ways)
 
 
-def _ordered(
-    directives: Sequence[_Directive], text: str
-) -> tuple[list[_Directive], dict[str, tuple[_Directive, int]]]:
+def _ordered(directives: Sequence[_Directive], text: str) -> tuple[list[_Directive], dict[str, tuple[_Directive, int]]]:
     """The options, and each part's opening with the place where it ends; raises Unfinished for a wrong order."""
     options: list[_Directive] = []
     openings: dict[str, _Directive] = {}
@@ -229,9 +227,8 @@ def _check_options(step: Step, options: Sequence[_Directive], up: int) -> None:
     """What an option says must fit the statements: a name with a slip of the pen fits none."""
     for module in {found for sql in step.up if (found := module_of(sql))} - {step.requires}:
         raise Unfinished(up, f"up creates a virtual table of {module}, which takes '{_DIRECTIVE}requires {module}'")
-    named = frozenset[str]().union(*(names_in(sql) for sql in (*step.up, *step.down)))
-    for option in options:
-        if option.word == "deletes" and option.argument.lower() not in named:
+    for option in (o for o in options if o.word == "deletes"):
+        if not any(option.argument.lower() in names_in(sql) for sql in (*step.up, *step.down)):
             raise Unfinished(option.start, f"no statement names the table {option.argument}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from ptp.engine import check_database, check_nothing_left, check_sound, connect_file, errors_named, read_inventory
@@ -20,11 +21,12 @@ from ptp.migration.steps import load_steps
 from ptp.resources import folder
 from ptp.results import Finding, Measurement, Result
 from ptp.schema.shapes import known_shapes
+from ptp.workbench.alone import one_at_a_time
 from ptp.workbench.dirt import clean_finding as clean_finding
 from ptp.workbench.dirt import dirt_rows
 from ptp.workbench.dirt import dirty_sentence as dirty_sentence
 from ptp.workbench.forecasting import BACKUP as BACKED_UP
-from ptp.workbench.forecasting import PLAN, PREFLIGHT, estimates, here, look_ahead, plan_rows
+from ptp.workbench.forecasting import PLAN, PREFLIGHT, Outlook, estimates, here, look_ahead, plan_rows
 from ptp.workbench.preflighting import KNOWN, baseline, notes
 from ptp.workbench.progress import Progress, part, quiet
 
@@ -66,6 +68,7 @@ def check_target(target: Path, *, out: Path) -> None:
     raise UsageError(f"{target} exists and was not built by ptp: name another target with --target.")
 
 
+@one_at_a_time
 def migrate(
     source: Path,
     target: Path,
@@ -89,15 +92,11 @@ def migrate(
     check_space(target.parent, needed_bytes=int(source.stat().st_size * _SPACE))
     with errors_named(out):
         (out / "plan.sql").write_text(f"-- plan {plan.hash}\n{plan.text}", encoding="utf-8")
-    outlook = look_ahead(plan, source)
-    noted = notes(source, target, backup=out / BACKUP)
-    clock.lap("look ahead")
-    before, seen, known, broken = _looked_at(source, plan, part(progress, 0.02, 0.35))
-    clock.lap(PREFLIGHT)
-    tables = _tables(plan, seen) | ({KNOWN: broken} if broken else {})
-    if on_dirty == "stop" and not seen.is_clean:
-        write_stage(out, Stage(NAME, TITLE, clock.seconds, (clean_finding(seen, on_dirty), *noted, known), tables))
-        raise DirtySource(dirty_sentence(source, seen, out))
+    looked = _look(source, target, out, plan, clock, part(progress, 0.02, 0.35))
+    clean = clean_finding(looked.seen, on_dirty)
+    if clean.verdict == "fail":
+        write_stage(out, Stage(NAME, TITLE, clock.seconds, (clean, *looked.notes), looked.tables))
+        raise DirtySource(dirty_sentence(source, looked.seen, out))
     (out / BACKUP).parent.mkdir(exist_ok=True)
     backup = take_backup(source, out / BACKUP, record=True, progress=part(progress, 0.35, 0.6))
     clock.lap(BACKED_UP)
@@ -107,27 +106,39 @@ def migrate(
         target=target,
         run=run,
         now=int(time.time()),
-        confirm=lambda: _confirm_unchanged(source, before),
+        confirm=lambda: _confirm_unchanged(source, looked.before),
         progress=part(progress, 0.6, 1),
     )
-    findings = (
-        clean_finding(seen, on_dirty),
-        backup_finding(backup),
-        _unchanged(before),
-        plan_finding(plan.hash, statements=len(plan.statements)),
-    )
-    tables[PLAN] = plan_rows(outlook, {**clock.laps, **built.seconds})
-    results: tuple[Result, ...] = (*findings, *noted, known, *_timings(built), *estimates(outlook))
-    return Stage(NAME, TITLE, clock.seconds, results, tables)
+    ran = plan_finding(plan.hash, statements=len(plan.statements))
+    results: list[Result] = [clean, backup_finding(backup), _unchanged(looked.before), ran, *looked.notes]
+    results += [*_timings(built), *estimates(looked.outlook)]
+    took = {PLAN: plan_rows(looked.outlook, {**clock.laps, **built.seconds})}
+    return Stage(NAME, TITLE, clock.seconds, tuple(results), {**looked.tables, **took})
 
 
-def _looked_at(source: Path, plan: Plan, progress: Progress) -> tuple[str, Preflight, Finding, list[dict[str, object]]]:
-    """The source's fingerprint, what its values are like, and what it breaks of its own rules."""
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What was seen of a source before anything was done: its fingerprint, its values, and the conditions."""
+
+    before: str
+    seen: Preflight
+    outlook: Outlook
+    notes: tuple[Finding, ...]
+    tables: dict[str, list[dict[str, object]]]
+
+
+def _look(source: Path, target: Path, out: Path, plan: Plan, clock: _Clock, progress: Progress) -> _Looked:
+    outlook = look_ahead(plan, source)
+    noted = notes(source, target, backup=out / BACKUP)
+    clock.lap("look ahead")
     with errors_named(source):
         check_sound(source)
         before = fingerprint(source)
         seen = inspect_source(source, plan.pairs, progress=progress)
-    return before, seen, *baseline(source)
+    known, broken = baseline(source)
+    clock.lap(PREFLIGHT)
+    tables = _tables(plan, seen) | ({KNOWN: broken} if broken else {})
+    return _Looked(before, seen, outlook, (*noted, known), tables)
 
 
 class _Clock:

@@ -15,7 +15,7 @@ from ptp.engine.moves import Move
 from ptp.errors import DirtySource
 from ptp.evidence import Stage, write_stage
 from ptp.migration.backup import take_backup
-from ptp.migration.build import partial_of, remove_partial
+from ptp.migration.build import partial_of, remove_partial, sync
 from ptp.migration.capture import without_capture
 from ptp.migration.cutover import frozen
 from ptp.migration.live import (
@@ -33,6 +33,7 @@ from ptp.migration.plan import OnDirty
 from ptp.migration.preflight import inspect_source
 from ptp.results import Finding, Measurement, Result
 from ptp.workbench import migrating
+from ptp.workbench.alone import held_target
 from ptp.workbench.online_checks import LiveCheck
 from ptp.workbench.progress import Progress, part, quiet
 from ptp.workbench.situation import look, owner
@@ -99,7 +100,7 @@ def migrate_online(
     Raises UsageError where a migration of this source was begun before and is not at its end.
     """
     started = time.perf_counter()
-    with locks.held(source, doing="an online migration"):
+    with locks.held(source, doing="an online migration"), held_target(target, doing="an online migration"):
         plan = check_movable(source, target, out=out, on_dirty=on_dirty)
         moving = Moving(source, target, run, plan, pace or Pace())
         (out / "plan.sql").write_text(f"-- plan {moving.plan.hash}\n{moving.plan.text}", encoding="utf-8")
@@ -151,7 +152,8 @@ def _captured(moving: Moving, progress: Progress) -> Iterator[Result]:
             yield clock.lap("verify")
             db.arm(_successor(moving), moving.target)
             _enter_phase(live, "cut over")
-            check.again(between=between, pause=moving.pace.pause)
+            until = time.monotonic() + moving.pace.patience
+            check.again(between=between, pause=moving.pace.pause, until=until)
             cut = _cut_over(db, live, moving, check, _Terms(version, clock.seconds))
             yield clock.lap("cut over")
             yield check.finding()
@@ -172,20 +174,29 @@ def _undone(moving: Moving) -> Iterator[None]:
 
 
 def tidy(source: Path, target: Path) -> None:
-    """Remove what a migration that was not completed left: its target, which nobody could write to, and its capture."""
+    """Remove what a migration that was not completed left: its target, which nobody could write to, and its capture.
+
+    The capture goes last, and when the rest is gone from the disk: as long as it stands, the next command knows of it.
+    """
     remove_partial(target)
-    if _is_unopened(target):
+    if _is_unopened(target, source):
         for suffix in ("", "-wal", "-shm"):
             target.with_name(target.name + suffix).unlink(missing_ok=True)
+    if target.parent.is_dir():
+        sync(target.parent)
     end_capture(source)
 
 
-def _is_unopened(target: Path) -> bool:
-    if not target.is_file():
-        return False
+def _is_unopened(target: Path, source: Path) -> bool:
+    """Whether nothing but what this source's migration left stands there: a target not open yet, or a log without it.
+
+    There was neither when it began.
+    """
+    if not target.exists():
+        return True
     with errors_named(target), connect_file(target, read_only=True) as db:
         found = moves.read_move(db)
-    return found is not None and found.state == "next"
+    return found is not None and found.state == "next" and Path(found.other) == source.absolute()
 
 
 def _next(moving: Moving) -> NextDatabase:

@@ -11,10 +11,11 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptp.engine import connect_file, read_inventory
+from ptp.engine.inventory import Table
 from ptp.errors import CannotFinish, GateFailed
 from ptp.migration import quarantine
 from ptp.migration.capture import LOG
@@ -43,16 +44,20 @@ class LiveCheck:
     rows: int = 0
     keys: int = 0
     checked: int = 0
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    pairings: Mapping[str, Pairing] = field(default_factory=dict)
 
     def whole(self, *, between: Callable[[], None], progress: Progress) -> None:
         """Compare every table, part by part; raises GateFailed, naming the first difference."""
         with self._readers() as (old, new):
-            pairings = self._pairings(new)
+            # Once: the tables stay as they are, and a look at the schema is what a pause has no time for.
+            self.tables = read_inventory(new).tables
+            self.pairings = self._pairings()
             with self._agreed(old, new) as place:
                 self.checked = place
                 parts = [
                     part
-                    for name, pairing in pairings.items()
+                    for name, pairing in self.pairings.items()
                     for part in parts_of(name, pairing, self.plan.base.rows[pairing.source], source=old, target=new)
                 ]
             for number, part in enumerate(parts):
@@ -61,23 +66,31 @@ class LiveCheck:
                     self._judge(self._compare(old, new, part.pairing, part.span))
                 between()
 
-    def again(self, *, between: Callable[[], None], pause: float) -> None:
-        """Look again at what was logged since, until a round is as short as the pause allows."""
+    def again(self, *, between: Callable[[], None], pause: float, until: float) -> None:
+        """Look again at what was logged since, until a round is as short as the pause allows.
+
+        Raises CannotFinish when `until`, by the monotonic clock, has passed.
+        """
         with self._readers() as (old, new):
             while True:
                 started = time.perf_counter()
                 with self._agreed(old, new):
                     self.last(old, new)
+                took = time.perf_counter() - started
                 between()
-                if time.perf_counter() - started < pause / 4:
+                if took < pause / 4:
                     return
+                if time.monotonic() > until:
+                    raise CannotFinish(
+                        f"The source is written to faster than what was written can be compared (the last round took "
+                        f"{took:.3f} s). Nothing was moved. Try at a quieter time, or with a longer --pause."
+                    )
 
     def last(self, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
         """Compare the rows that were logged since, on two connections that stand at the same place."""
-        pairings = self._pairings(new)
         for replay, keys in self.db.changed_since(self.checked):
             self.keys += len(keys)
-            pairing = pairings[replay.target]
+            pairing = self.pairings[replay.target]
             self._judge(compare_keys(_pair(old, new), pairing, keys=keys, kept=self._kept(new)))
         self.checked = self.db.replayed
 
@@ -116,8 +129,8 @@ class LiveCheck:
             "Try at a quieter time."
         )
 
-    def _pairings(self, new: sqlite3.Connection) -> Mapping[str, Pairing]:
-        tables = read_inventory(new).tables
+    def _pairings(self) -> Mapping[str, Pairing]:
+        tables = self.tables
         pairs = self.plan.base.pairs.values()
         found = {p.mapped.target: mapped_pairing(p.mapped, p.source, tables[p.mapped.target]) for p in pairs}
         carried = [e.name for e in self.plan.base.extras if e.copy and e.carried]
@@ -129,7 +142,7 @@ class LiveCheck:
         return tally
 
     def _kept(self, new: sqlite3.Connection) -> Kept:
-        return Kept(new, quarantine.TABLE, read_inventory(new).tables)
+        return Kept(new, quarantine.TABLE, self.tables)
 
     def _judge(self, tally: Tally) -> None:
         if tally.differences:

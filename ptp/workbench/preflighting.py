@@ -38,7 +38,7 @@ def baseline(source: Path) -> tuple[Finding, list[dict[str, object]]]:
     """What the source breaks of its own rules before anything is done, as a note and as rows: only new ones count."""
     with errors_named(source):
         found = conditions.breaches(source, checks_of(source))
-    rows = [{"table": b.table, "rule": b.rule, "rows": b.rows} for b in found]
+    rows: list[dict[str, object]] = [{"table": b.table, "rule": b.rule, "rows": b.rows} for b in found]
     note = Finding(
         id="preflight.baseline",
         claim="Rules that the source broke before anything was done are known, and only new breaches count",

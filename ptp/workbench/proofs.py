@@ -185,7 +185,8 @@ def _digest(parts: Iterable[str], *also: Path) -> str:
     """SHA-256 over code: the names and bytes of its files."""
     roots = [*(_PACKAGE / name for name in parts), *also]
     found = hashlib.sha256()
-    for path in sorted(p for root in roots for p in ([root] if root.is_file() else root.rglob("*.*"))):
+    # Root by root: in which order they stand to each other must not depend on where ptp is installed.
+    for path in (p for root in roots for p in ([root] if root.is_file() else sorted(root.rglob("*.*")))):
         if path.suffix in (".py", ".sql"):
             found.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
     return found.hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ptp.migration.capture import LOG, release_sql, without_capture
 from ptp.migration.cutover import frozen
 from ptp.migration.live import Pace, end_capture
 from ptp.migration.online import OnlinePlan
+from ptp.migration.plan import OnDirty
 from ptp.migration.reverse import Back, backs, marks_sql, without_place, write_back
 from ptp.results import Finding, Result
 from ptp.schema import Base
@@ -24,10 +26,11 @@ from ptp.verification.content import Pair
 from ptp.verification.kept import Kept
 from ptp.verification.keyed import compare_keys
 from ptp.verification.parallel import Files
+from ptp.workbench.alone import held_target
 from ptp.workbench.online import migrate_online, plan_online, tidy
 from ptp.workbench.progress import Progress, quiet
 from ptp.workbench.sides import open_sides
-from ptp.workbench.situation import Situation, look, owner
+from ptp.workbench.situation import Situation, look, owner, thaw
 
 NAME = "rollback"
 TITLE = "Rollback"
@@ -48,7 +51,7 @@ class WayBack:
 def look_back(source: Path) -> WayBack:
     """Say what a rollback of `source` would do; change nothing. Raises UsageError where there is nothing to undo."""
     situation = _begun(source)
-    if situation.here and situation.here.state in ("open", "freezing"):
+    if situation.is_rolled_back or (situation.here and situation.here.state in ("open", "freezing")):
         return WayBack(situation.words, 0, ())
     with errors_named(situation.target), connect_file(situation.target, read_only=True) as db:
         (keys,) = db.execute(f"SELECT count(*) FROM (SELECT DISTINCT * FROM {LOG})").fetchone()
@@ -67,19 +70,16 @@ def roll_back(
     """
     started = time.perf_counter()
     _begun(source, without_target=without_target)
-    with locks.held(source, doing="a rollback"):
+    with _held(source, look(source).target, doing="a rollback"):
         situation = _begun(source, without_target=without_target)
-        _wait_out(source, situation)
+        thaw(situation)
         situation = _begun(source, without_target=without_target)
         assert situation.here is not None
-        if without_target:
+        if without_target or situation.is_rolled_back:
             end_capture(source)
             results: Sequence[Result] = (_undone(situation),)
         elif situation.here.state == "open":
             tidy(source, situation.target)
-            results = (_undone(situation),)
-        elif situation.here.state == "next" and situation.there and situation.there.state == "moved":
-            end_capture(source)
             results = (_undone(situation),)
         else:
             results = tuple(_take_back(situation, deadline, progress))
@@ -87,17 +87,37 @@ def roll_back(
 
 
 def resume(source: Path, out: Path, *, run: str, pace: Pace | None = None, progress: Progress = quiet) -> Stage:
-    """Finish an online migration that was interrupted: from its beginning before the cut over, else where it stood."""
+    """Finish an online migration that was interrupted: from its beginning before the cut over, else where it stood.
+
+    One that a rollback had taken back already stays so, and the rollback is finished.
+    """
     check_resumable(source)
-    with locks.held(source, doing="a resumed migration"):
-        _wait_out(source, check_resumable(source))
-        situation = look(source)
+    with _held(source, look(source).target, doing="a resumed migration"):
+        thaw(check_resumable(source))
+        situation = check_resumable(source)
         if situation.has_moved:
             return _opened(situation)
+        if situation.is_rolled_back:
+            end_capture(source)
+            return Stage(NAME, TITLE, 0.0, (_undone(situation),))
         if situation.here and situation.here.state == "next":
             return _kept_on(situation)
+        on_dirty = _policy(situation)
         tidy(source, situation.target)
-    return migrate_online(source, situation.target, out, run=run, pace=pace, progress=progress)
+    return migrate_online(source, situation.target, out, run=run, on_dirty=on_dirty, pace=pace, progress=progress)
+
+
+def _policy(situation: Situation) -> OnDirty:
+    """What the interrupted migration was told to do with dirty values: that of which its plan is the plan."""
+    assert situation.here is not None
+    kept = plan_online(situation.source, situation.target, on_dirty="quarantine")
+    return "quarantine" if kept.hash == situation.here.plan else "stop"
+
+
+@contextmanager
+def _held(source: Path, target: Path, *, doing: str) -> Iterator[None]:
+    with locks.held(source, doing=doing), held_target(target, doing=doing):
+        yield
 
 
 def target_of(source: Path) -> Path:
@@ -110,7 +130,12 @@ def check_resumable(source: Path) -> Situation:
     check_database(source)
     situation = look(source)
     if situation.here is None:
-        raise UsageError(f"No online migration of {source} was begun: there is nothing to resume.")
+        raise UsageError(
+            f"No online migration of {source} was begun, or it was undone: there is nothing to resume. To begin one: "
+            f"ptp migrate --online --source {source} --target NEW."
+        )
+    if situation.here.state == "next" and situation.there is None:
+        raise UsageError(situation.cut_off)
     return situation
 
 
@@ -139,23 +164,8 @@ def _begun(source: Path, *, without_target: bool = False) -> Situation:
     if without_target and not is_cut_off:
         raise UsageError(f"{situation.words} So --without-target would lose what was written since: leave it away.")
     if is_cut_off and not without_target:
-        raise UsageError(
-            f"{situation.words} So what was written to it since cannot be taken back. To use {source.name} again as it "
-            f"was at the cut over, without that: ptp rollback --source {source} --without-target."
-        )
+        raise UsageError(situation.cut_off)
     return situation
-
-
-def _wait_out(source: Path, situation: Situation) -> None:
-    """A freeze that a dead migrator left ends at its deadline; both sides may hold one."""
-    for path, move in ((source, situation.here), (situation.target, situation.there)):
-        if move is None or move.state != "freezing":
-            continue
-        with errors_named(path), connect_file(path) as db:
-            while (now := moves.read_move(db)) and now.state == "freezing":
-                time.sleep(min(0.1, max(0.001, (now.deadline or 0) - time.time())))
-                with moves.writing(db):
-                    moves.lift_freeze(db)
 
 
 def _opened(situation: Situation) -> Stage:

@@ -22,6 +22,7 @@ from ptp.verification.rules import check_domain, check_full_text, check_rules
 from ptp.workbench.content import DIGESTS, compare_content
 from ptp.workbench.progress import Progress, part, quiet
 from ptp.workbench.sides import HEAD_TABLES, Sides, open_sides
+from ptp.workbench.situation import refuse_unopened
 from ptp.workbench.structure import check_structure
 
 NAME = "02_verify"
@@ -37,6 +38,7 @@ def verify(source: Path, target: Path, *, out: Path | None = None, progress: Pro
     started = time.perf_counter()
     for path in (source, target):
         check_database(path)
+    refuse_unopened(target)
     with (
         errors_named(target),
         _unchanged(source),

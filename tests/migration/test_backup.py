@@ -365,7 +365,7 @@ def test_room_is_checked_against_the_disk(tmp_path: Path) -> None:
 def test_the_migration_leaves_a_proven_backup_and_an_untouched_source(case: Any) -> None:
     before = case.source.read_bytes()
     stage = case.migrate()
-    verdicts = {f.id: f.verdict for f in stage.findings}
+    verdicts = {f.id: f.verdict for f in stage.findings if f.severity != "note"}
     assert verdicts == dict.fromkeys(
         ("migrate.conversions", "migrate.backup", "migrate.source-unchanged", "migrate.plan"), "pass"
     )

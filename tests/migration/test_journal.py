@@ -60,6 +60,40 @@ def test_a_journal_without_steps_or_with_a_broken_chain_is_refused() -> None:
             journal.check_steps(db, STEPS)
 
 
+def taken_back(db: sqlite3.Connection, number: int) -> None:
+    """As a step in place does it: the row goes, and a phase says so."""
+    removal, entry = journal.undone_sql(links(STEPS)[number - 1])
+    db.execute(removal)
+    db.execute(entry, ("r", 2, 0.5))
+
+
+def test_a_step_that_was_taken_back_and_forth_leaves_a_chain_that_holds_and_a_record() -> None:
+    with closing(built_by(STEPS)) as db:
+        taken_back(db, 3)
+        taken_back(db, 2)
+        assert journal.why_untrusted(db, STEPS) == "" and journal.steps_done(db) == 1
+        assert journal.why_incomplete(db, STEPS) == "it does not name step 0002_step"
+        for link in links(STEPS)[1:]:
+            db.execute(journal.done_sql(link), ("r", 3, 0.25))
+        assert journal.why_untrusted(db, STEPS) == ""
+        rows = db.execute(f"SELECT kind, name, checksum, run, at, seconds FROM {journal.TABLE} ORDER BY id").fetchall()
+    checksums = [step.checksum for step in STEPS]
+    assert rows[1:] == [
+        ("phase", "down 0003_step", checksums[2], "r", 2, 0.5),
+        ("phase", "down 0002_step", checksums[1], "r", 2, 0.5),
+        ("step", "0002_step", checksums[1], "r", 3, 0.25),
+        ("step", "0003_step", checksums[2], "r", 3, 0.25),
+    ]
+
+
+def test_a_step_that_was_taken_back_out_of_order_is_seen() -> None:
+    with closing(built_by(STEPS)) as db:
+        taken_back(db, 2)
+        assert journal.why_untrusted(db, STEPS).startswith(
+            "step 0003_step was applied, but stands no longer in its place"
+        )
+
+
 def test_only_what_ptp_built_has_a_journal() -> None:
     with closing(sqlite3.connect(":memory:")) as db:
         assert not journal.has_journal(db)
