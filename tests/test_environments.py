@@ -118,6 +118,17 @@ def test_a_dry_run_online_tells_the_phases_and_how_long_writers_wait(ptp: Ptp) -
     assert names() == {"old.db"}
 
 
+def test_a_dry_run_tells_why_the_run_would_be_refused(ptp: Ptp) -> None:
+    assert json.loads(ptp("migrate", *GIVEN, "--online", "--dry-run", "--json")[1])["refused"] == []
+    edit("PRAGMA journal_mode = DELETE")
+    Path("new.db").write_bytes(Path("old.db").read_bytes())
+    code, out, _ = ptp("migrate", *GIVEN, "--online", "--dry-run")
+    refused = [line for line in out.splitlines() if line.startswith("As things stand, it would be refused: ")]
+    assert code == 0
+    assert ["new.db exists" in line for line in refused] == [True, False]
+    assert "not in WAL mode" in refused[1]
+
+
 def test_the_tables_of_a_dry_run_are_aligned_and_begin_with_the_hash(ptp: Ptp) -> None:
     code, out, _ = ptp("migrate", *GIVEN, "--dry-run")
     assert code == 0
@@ -163,8 +174,19 @@ def test_after_a_run_what_was_predicted_stands_beside_what_was_measured(ptp: Ptp
 
     basis = json.loads(ptp("migrate", "--source", "old.db", "--target", "b.db", "--dry-run", "--json")[1])
     assert basis["estimated"]["basis"].startswith("the last run here")
+    kept = ("--target", "b.db", "--dry-run", "--json", "--on-dirty", "quarantine")
+    other = json.loads(ptp("migrate", "--source", "old.db", *kept)[1])["estimated"]["basis"]
+    assert other.startswith("a trial"), "a run without quarantine says nothing of one"
     copied = sum(s["seconds"] for s in basis["statements"] if s["kind"] == "copy")
     assert copied == pytest.approx(next(r["measured s"] for r in parts if r["part"] == "copy"), rel=0.01)
+
+
+def test_predicted_and_measured_seconds_are_printed_too(ptp: Ptp) -> None:
+    code, out, _ = ptp("migrate", *GIVEN)
+    lines = [line.split() for line in out.splitlines()]
+    assert code == 0
+    assert lines[0] == ["part", "statements", "rows", "predicted", "s", "measured", "s"]
+    assert [words[0] for words in lines[1:4]] == ["preflight", "backup", "setting"]
 
 
 def test_notes_of_the_preflight_stand_in_the_stage_and_decide_nothing(ptp: Ptp) -> None:
@@ -231,6 +253,16 @@ def test_prod_is_migrated_when_it_is_confirmed_and_rehearsed(ptp: Ptp, online: t
 
 
 @pytest.mark.usefixtures("prod")
+def test_resuming_in_prod_wants_the_name_of_the_file_alone(ptp: Ptp) -> None:
+    code, out, err = ptp("migrate", "--env", "prod", "--resume")
+    assert (code, out) == (2, "")
+    assert "--confirm old.db" in err
+    code, _, err = ptp("migrate", "--env", "prod", "--resume", "--confirm", "old.db")
+    assert code == 2
+    assert "nothing to resume" in err
+
+
+@pytest.mark.usefixtures("prod")
 def test_a_rehearsal_that_failed_is_not_enough_for_prod(ptp: Ptp) -> None:
     edit("UPDATE users SET created_at = 'never' WHERE id = 1")
     assert ptp("migrate", "--rehearse", "--source", "old.db")[0] == 1
@@ -249,8 +281,10 @@ def test_the_database_of_prod_is_not_taken_for_another(ptp: Ptp, env: tuple[str,
     assert names() == {"old.db"}
 
 
-def test_the_general_url_is_not_that_of_prod(ptp: Ptp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_database_than_that_of_prod_wants_nothing(ptp: Ptp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TURSO_DATABASE_URL", "old.db")
+    shutil.copy("old.db", "other.db")
+    monkeypatch.setenv("TURSO_DATABASE_URL_PROD", "other.db")
     assert ptp("migrate", "--env", "dev", "--target", "new.db")[0] == 0
 
 

@@ -22,7 +22,20 @@ from ptp.evidence import read_evidence
 from ptp.workbench import migrating
 from ptp.workload.demo import write_demo
 
-COMMANDS = ("run", "migrate", "verify", "bench", "optimize", "health", "quarantine", "demo", "report")
+COMMANDS = (
+    "run",
+    "migrate",
+    "verify",
+    "bench",
+    "optimize",
+    "health",
+    "step",
+    "rollback",
+    "settle",
+    "quarantine",
+    "demo",
+    "report",
+)
 CALLED = (
     *(name for name in COMMANDS if name != "quarantine"),
     "quarantine list",

@@ -10,7 +10,7 @@ import typer
 
 from ptp import terminal
 from ptp.cli.options import Json, NamedEnvironment, OnDirty, Out
-from ptp.cli.planning import Confirm, DryRun, Sql, chosen_source, tell_preview
+from ptp.cli.planning import Confirm, DryRun, Sql, aligned, chosen_source, tell_preview
 from ptp.errors import DirtySource, UsageError
 from ptp.evidence import Stage, write_stage
 
@@ -194,4 +194,6 @@ def _run(work: Callable[[Progress], Stage], folder: Path, *, as_json: bool) -> S
         terminal.tell_error(str(dirty))
         return stage
     write_stage(folder, stage)
+    if not as_json and stage.tables.get("Plan"):
+        typer.echo(aligned(stage.tables["Plan"]))
     return stage

@@ -87,6 +87,7 @@ def _head(found: Preview, on_dirty: OnDirty) -> list[str]:
         f"Time, estimated: {found.seconds:.2g} s with preflight and proven backup, by {found.basis}.",
         f"Billed rows, estimated, if it ran at Turso: {found.read:,} read and {found.written:,} written; "
         f"$ by {price_words()}, for rows beyond those included.",
+        *(f"As things stand, it would be refused: {why}" for why in found.refused),
     ]
 
 

@@ -62,7 +62,7 @@ def step(
     write_stage(folder, stage)
     if not as_json:
         typer.echo(f"{stepping.words_of(planned.changes)}.")
-    terminal.finish_stage(stage, f"Next: ptp health --target {path}", as_json=as_json)
+    terminal.finish_stage(stage, f"Next: {stepping.following(path)}", as_json=as_json)
 
 
 def _tell_plan(planned: StepPlan, *, as_json: bool) -> None:

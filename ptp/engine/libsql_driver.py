@@ -1,4 +1,4 @@
-"""A connection of libsql that behaves like one of sqlite3: values by name, errors by class, cursors that end with it.
+"""A connection of libsql that behaves like one of sqlite3: values by name, errors by class, cursors that end.
 
 `ptp.engine.drivers` opens it, and declares what libsql lacks; nobody else does.
 """
@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
-from weakref import WeakSet
 
 from ptp.engine.sql import split_statements
 
@@ -23,7 +22,6 @@ class LibsqlConnection:
 
     def __init__(self, uri: str, timeout: float) -> None:
         """Open a `file:` URI; `timeout` is how long to wait for a lock, in seconds."""
-        self._open: WeakSet[LibsqlRows] = WeakSet()
         self._is_closed = False
         with _errors_of_sqlite3():
             self._db: Any = importlib.import_module("libsql").connect(uri, timeout=timeout, isolation_level=None)
@@ -41,38 +39,42 @@ class LibsqlConnection:
             raise sqlite3.ProgrammingError("You can only execute one statement at a time.")
         text, bound = _with_values(sql, values)
         with _errors_of_sqlite3():
-            found = LibsqlRows(self._db.execute(text, bound), changes=bool(_CHANGES.match(sql)))
-        self._open.add(found)
-        return found
+            return LibsqlRows(self._db.execute(text, bound), changes=bool(_CHANGES.match(sql)))
 
     def close(self) -> None:
-        """Close the database and let go of its file."""
-        for rows in self._open:  # the file stays open while any of them is
-            rows.close()
-        self._open.clear()
+        """Close the database; its file is let go of with the last of its cursors."""
         self._is_closed = True
         self._db.close()
 
 
 class LibsqlRows:
-    """What a statement gave."""
+    """What a statement gave. After the last row libsql's own cursor would run the statement again: it is closed."""
 
     def __init__(self, cursor: Any, *, changes: bool) -> None:
         """Read a cursor of libsql; `changes` is whether the statement is one that changes rows."""
         self._cursor = cursor
+        self._is_ended = False
         self.rowcount: int = cursor.rowcount if changes else -1
 
     def fetchone(self) -> Any:
         """The next row, None after the last."""
-        return self._read("fetchone")
+        row = None if self._is_ended else self._read("fetchone")
+        if row is None:
+            self.close()
+        return row
 
     def fetchmany(self, size: int = 1, /) -> list[Any]:
         """The next rows, `size` at most."""
-        return self._read("fetchmany", size) or []
+        rows = [] if self._is_ended else self._read("fetchmany", size) or []
+        if len(rows) < size:
+            self.close()
+        return rows
 
     def fetchall(self) -> list[Any]:
         """All rows that are left."""
-        return self._read("fetchall") or []
+        rows = [] if self._is_ended else self._read("fetchall") or []
+        self.close()
+        return rows
 
     def __iter__(self) -> Iterator[Any]:
         """The rows that are left, one by one."""
@@ -81,6 +83,7 @@ class LibsqlRows:
 
     def close(self) -> None:
         """Let go of the statement."""
+        self._is_ended = True
         self._cursor.close()
 
     def _read(self, method: str, *values: int) -> Any:
@@ -134,8 +137,7 @@ def _value_at(values: Values, place: str | int) -> Any:
 
 _NAMES = {
     " constraint failed": "SQLITE_CONSTRAINT",
-    "cannot store ": "SQLITE_CONSTRAINT_DATATYPE",
-    "ptp: ": "SQLITE_CONSTRAINT_TRIGGER",
+    "cannot store ": "SQLITE_CONSTRAINT",
     "datatype mismatch": "SQLITE_MISMATCH",
     "database is locked": "SQLITE_BUSY",
     "table is locked": "SQLITE_LOCKED",

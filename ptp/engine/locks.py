@@ -17,6 +17,8 @@ from pathlib import Path
 
 from ptp.errors import Locked
 
+_TOLD = 1_000  # bytes, at most, that a holder writes of itself
+
 
 def lock_of(path: Path) -> Path:
     """The file that the lock of a database stands on."""
@@ -38,24 +40,49 @@ def held(path: Path, *, doing: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def check_free(path: Path) -> None:
+    """Raise Locked, naming who holds it and for what, where another process holds the lock of a database."""
+    try:
+        descriptor = os.open(lock_of(path), os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        told = os.read(descriptor, _TOLD)
+        if f'"process": {os.getpid()},'.encode() not in told:
+            raise Locked(_held_by(path, told)) from None
+    finally:
+        os.close(descriptor)
+
+
 def _taken(lock: Path, path: Path) -> int:
+    tries = 5
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(descriptor)
+            told = os.read(descriptor, _TOLD)
             os.close(descriptor)
-            raise Locked(f"{path} is in the hands of another ptp ({holder}): wait for it, or end it.") from None
+            if tries > 0:  # who only asked whether it is free has it for a moment
+                tries -= 1
+                time.sleep(0.01)
+                continue
+            raise Locked(_held_by(path, told)) from None
         # Whoever held it before us may have removed the file meanwhile.
         if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
             return descriptor
         os.close(descriptor)
 
 
-def _holder(descriptor: int) -> str:
+def _held_by(path: Path, told: bytes) -> str:
+    return f"{path} is in the hands of another ptp ({_holder(told)}): wait for it, or end it."
+
+
+def _holder(written: bytes) -> str:
     try:
-        told = json.loads(os.read(descriptor, 1_000))
+        told = json.loads(written)
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(told["since"]))
         return f"{told['doing']}, process {told['process']} on {told['host']}, since {since}"
     except (ValueError, KeyError, TypeError):

@@ -35,12 +35,12 @@ class Risk:
     what: str
 
 
-def lint(plan: Plan, steps: Sequence[Step], *, homeless: Sequence[str] = ()) -> tuple[Risk, ...]:
+def lint(plan: Plan, steps: Sequence[Step], *, without_place: Sequence[str] = ()) -> tuple[Risk, ...]:
     """All risks of a plan made from `steps`, the worst class first.
 
-    `homeless` names tables and columns that only the target has, for which a rollback finds no place.
+    `without_place` names tables and columns that only the target has, for which a rollback finds no place.
     """
-    return (*_destructive(plan, steps), *_data_dependent(plan), *_irreversible(plan, steps, homeless))
+    return (*_destructive(plan, steps), *_data_dependent(plan), *_irreversible(plan, steps, without_place))
 
 
 def _destructive(plan: Plan, steps: Sequence[Step]) -> Iterator[Risk]:
@@ -102,7 +102,7 @@ def _rule_words(pair: Pair, column: ColumnMap) -> str:
     return f"CHECK in the target, not in the source: {_RULED[conversion.kind]}"
 
 
-def _irreversible(plan: Plan, steps: Sequence[Step], homeless: Sequence[str]) -> Iterator[Risk]:
+def _irreversible(plan: Plan, steps: Sequence[Step], without_place: Sequence[str]) -> Iterator[Risk]:
     for step in steps:
         if not step.down:
             yield Risk("irreversible", f"step {step.name}", "it has no down")
@@ -110,8 +110,9 @@ def _irreversible(plan: Plan, steps: Sequence[Step], homeless: Sequence[str]) ->
         rounding = (c for c in pair.mapped.columns if can_round(pair, c))
         words = {c.target: f"rounds {_ROUNDED[c.conversion.kind]}; it is kept in quarantine" for c in rounding}
         yield from _together("irreversible", pair, words)
-    if homeless:
-        yield Risk("irreversible", ", ".join(homeless), "in the target alone: what is written there cannot go back")
+    if without_place:
+        where = ", ".join(without_place)
+        yield Risk("irreversible", "a rollback", f"the source has no place for what is written to {where}")
 
 
 def can_round(pair: Pair, column: ColumnMap) -> bool:

@@ -88,10 +88,13 @@ class Effect:
     to: str = ""
 
 
-def tokens(text: str, start: int = 0, end: int | None = None) -> Iterator[Token]:
-    """All tokens but blanks and comments; raises Unfinished for a string, quoted name or comment without end."""
+def tokens(text: str, start: int = 0, end: int | None = None, *, strict: bool = True) -> Iterator[Token]:
+    """All tokens but blanks and comments; raises Unfinished for a string, quoted name or comment without end.
+
+    What a database holds is not `strict`: somebody else wrote it, and SQLite took it.
+    """
     for found in _TOKEN.finditer(text, start, len(text) if end is None else end):
-        if found.lastgroup == "open":
+        if found.lastgroup == "open" and strict:
             raise Unfinished(found.start(), f"the {_OPEN[found[0]]} that begins here has no end")
         if found.lastgroup != "blank":
             yield Token(found.lastgroup or "", found[0], found.start())
@@ -147,13 +150,16 @@ def _check_allowed(held: Sequence[Token]) -> None:
 
 def names_in(sql: str) -> frozenset[str]:
     """Every word and quoted name of a statement, in lower case."""
-    return frozenset(t.plain.lower() for t in tokens(sql) if t.kind in ("word", "name"))
+    return frozenset(t.plain.lower() for t in tokens(sql, strict=False) if t.kind in ("word", "name"))
 
 
 def same_words(one: str, other: str) -> bool:
     """Whether two statements differ in nothing but white space, comments, quotes of names and the case of words."""
     first, second = (
-        [(t.kind == "text", t.plain.lower() if t.kind in ("word", "name") else t.text) for t in tokens(sql)]
+        [
+            (t.kind == "text", t.plain.lower() if t.kind in ("word", "name") else t.text)
+            for t in tokens(sql, strict=False)
+        ]
         for sql in (one, other)
     )
     return first == second
@@ -181,7 +187,7 @@ def fills(sql: str) -> str:
 
 def event_of(sql: str) -> str:
     """The event of a CREATE TRIGGER: DELETE, INSERT or UPDATE."""
-    return next(t.text.upper() for t in tokens(sql) if t.says("DELETE", "INSERT", "UPDATE"))
+    return next(t.text.upper() for t in tokens(sql, strict=False) if t.says("DELETE", "INSERT", "UPDATE"))
 
 
 def effects(sql: str) -> tuple[Effect, ...]:

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from ptp.conversions import ColumnMap, Conversion, Shape, TableMap
-from ptp.engine import read_inventory
+from ptp.engine import read_inventory, split_statements
 from ptp.resources import folder
 from ptp.schema.columns import Base
 
@@ -24,7 +24,8 @@ def known_shapes() -> tuple[Shape, ...]:
 
 def _read_shape(name: str) -> Shape:
     with closing(sqlite3.connect(":memory:")) as db:
-        db.executescript((folder("sql") / "shapes" / f"{name}.sql").read_text(encoding="utf-8"))
+        for sql in split_statements((folder("sql") / "shapes" / f"{name}.sql").read_text(encoding="utf-8")):
+            db.execute(sql)
         inventory = read_inventory(db)
     mapped = {n: t for n, t in inventory.tables.items() if n not in NOT_MAPPED}
     return Shape(

@@ -43,10 +43,8 @@ def is_dry(env: Environment | None, *, confirm: str | None, dry_run: bool) -> bo
 def check_confirmed(source: Path, env: Environment | None, confirm: str | None) -> None:
     """Raise UsageError unless a change in prod is confirmed by the name of the very file."""
     if env == PROD and confirm != source.name:
-        raise UsageError(
-            f"--confirm {confirm or ''} is not the name of the database of prod: to change {source}, say --confirm "
-            f"{source.name}."
-        )
+        given = f"--confirm {confirm} names another file than that" if confirm else "Nothing confirms a change"
+        raise UsageError(f"{given} of prod: to change {source}, say --confirm {source.name}.")
 
 
 def check_rehearsed(source: Path, env: Environment | None, *, on_dirty: OnDirty) -> None:

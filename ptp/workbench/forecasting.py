@@ -83,19 +83,27 @@ def look_ahead(plan: Plan, source: Path) -> Outlook:
 
 
 def _last_rates(plan: Plan) -> Rates | None:
-    """Rates of the newest run of this ptp on this machine, over at least a tenth of the rows; None without one."""
+    """Rates of the newest run of this ptp on this machine that did all that the plan does, over a tenth of its rows."""
     found = load_settings().reports_dir.glob(f"*/results/{STAGE}.json")
-    newest = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:_NEWEST]
-    for path in newest:
+    wanted = {s.kind for s in plan.statements}
+    for path in sorted(found, key=_written_at, reverse=True)[:_NEWEST]:
         try:
             stage = read_stage(path)
             measured = list(_measured_parts(stage))
         except (UsageError, KeyError, TypeError, ValueError, AttributeError):  # of another version, or broken
             continue
         rows = sum(count for kind, _, count, _ in measured if kind == "copy")
-        if measured and rows * 10 >= sum(plan.rows.values()) and _is_here(stage):
+        is_like = wanted <= {kind for kind, *_ in measured} and rows * 10 >= sum(plan.rows.values())
+        if is_like and _is_here(stage):
             return measured_rates(measured, basis=f"the last run here, {path.parent.parent.name}, over {rows:,} rows")
     return None
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # it was removed meanwhile
+        return 0.0
 
 
 def _measured_parts(stage: Stage) -> Iterator[tuple[str, int, int, float]]:

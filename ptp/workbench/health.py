@@ -99,7 +99,8 @@ def _at_head(db: sqlite3.Connection) -> Finding:
         done = db.execute(f"SELECT count(*) FROM {journal.TABLE} WHERE kind = 'step'").fetchone()[0]
         pending = len(steps) - done
         problem = journal.why_untrusted(db, steps) or (f"{pending} steps are pending" if pending else "")
-        todo = "build it anew with ptp migrate, with the steps it is to have"
+        edited = journal.why_untrusted(db, steps)
+        todo = "restore the files, and put changes into a new step" if edited else "ptp step takes them up"
     return _finding(
         "head",
         "The schema is at head: every step was applied, unedited",

@@ -17,7 +17,7 @@ from ptp.engine.meters import Statement, recorded
 from ptp.engine.plans import Plan, full_scans, plan_of, reads, sorts
 from ptp.errors import UsageError
 from ptp.migration.build import build
-from ptp.migration.journal import has_journal
+from ptp.migration.journal import check_steps, has_journal
 from ptp.migration.steps import load_steps
 from ptp.resources import folder
 from ptp.results import Finding
@@ -79,6 +79,7 @@ def check_head(db: sqlite3.Connection, target: Path) -> None:
     """Make sure that ptp built the open database `target` and that it has the tables of head; raises UsageError."""
     if not has_journal(db):
         raise UsageError(f"{target} was not built by ptp: it has no journal. Name the target of a migration.")
+    check_steps(db, load_steps(folder("sql")))
     there = read_inventory(db).tables
     # The search stands in a table of its own, which a SQLite without FTS5 leaves out.
     missing = [n for n, t in expected_head().tables.items() if n not in there and not t.is_virtual]

@@ -14,7 +14,7 @@ from ptp.migration.backup import Backup, check_space, fingerprint, take_backup
 from ptp.migration.build import Built, build
 from ptp.migration.capture import without_capture
 from ptp.migration.detect import detect_shape
-from ptp.migration.journal import check_steps, has_journal
+from ptp.migration.journal import check_steps, has_journal, steps_done
 from ptp.migration.plan import OnDirty, Plan, make_plan
 from ptp.migration.preflight import Preflight, inspect_source
 from ptp.migration.steps import load_steps
@@ -61,6 +61,8 @@ def check_target(target: Path, *, out: Path) -> None:
     with errors_named(target), connect_file(target, read_only=True) as db:
         if has_journal(db):
             check_steps(db, load_steps(folder("sql")))
+            if len(steps_done(db)) < len(load_steps(folder("sql"))):
+                raise UsageError(f"{target} has pending steps. To take it to head: ptp step --target {target}.")
             raise UsageError(
                 f"{target} is at head already. To check it: ptp verify --source SOURCE --target {target}; "
                 "to build it anew, remove it first."

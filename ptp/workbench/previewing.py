@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from ptp.engine import is_wal
 from ptp.engine.prices import load_prices
-from ptp.migration.conditions import Room, rooms
+from ptp.errors import UsageError
+from ptp.migration.conditions import Room, rooms, short_of_room
 from ptp.migration.forecast import Billed, Forecast
 from ptp.migration.lint import Risk, lint
-from ptp.migration.live import Pace
+from ptp.migration.live import Pace, check_wal
 from ptp.migration.online import OnlinePlan
 from ptp.migration.plan import OnDirty, Plan
 from ptp.migration.steps import load_steps
@@ -22,8 +24,9 @@ from ptp.results import VERSION
 from ptp.schema import Base
 from ptp.workbench.forecasting import BACKUP, Outlook, look_ahead, online_seconds
 from ptp.workbench.migrating import BACKUP as BACKUP_PLACE
-from ptp.workbench.migrating import plan_of
+from ptp.workbench.migrating import check_target, plan_of
 from ptp.workbench.online import plan_online
+from ptp.workbench.situation import look
 
 _LONGEST = 76
 _CAPTURE_S = 0.01  # a transaction of a few dozen CREATE statements, synced once
@@ -57,7 +60,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """All that a dry run tells; `seconds` are of the whole run, verification apart."""
+    """All that a dry run tells; `seconds` are of the whole run, `refused` is why it would not begin as things stand."""
 
     source: Path
     target: Path
@@ -71,6 +74,7 @@ class Preview:
     locks: tuple[Held, ...]
     room: tuple[Room, ...]
     risks: tuple[Risk, ...]
+    refused: tuple[str, ...]
 
     @property
     def read(self) -> int:
@@ -91,6 +95,7 @@ def preview(source: Path, target: Path, out: Path, *, online: bool, on_dirty: On
     lines = tuple(_online_lines(live, outlook) if live else map(_line, outlook.statements))
     parts = online_seconds(outlook) if online else {}
     whole = sum(outlook.besides.values()) + sum(s or 0.0 for s in parts.values()) if online else outlook.seconds
+    room = rooms(source, target=target, backup=(out / BACKUP_PLACE).parent)
     return Preview(
         source=source,
         target=target,
@@ -102,12 +107,25 @@ def preview(source: Path, target: Path, out: Path, *, online: bool, on_dirty: On
         seconds=whole,
         basis=outlook.rates.basis,
         locks=tuple(_online_locks(pace) if online else _offline_locks(source, outlook)),
-        room=rooms(source, target=target, backup=(out / BACKUP_PLACE).parent),
-        risks=lint(plan, load_steps(folder("sql")), homeless=homeless(plan)),
+        room=room,
+        risks=lint(plan, load_steps(folder("sql")), without_place=without_place(plan)),
+        refused=(*_refusals(source, target, out, online=online), *short_of_room(room)),
     )
 
 
-def homeless(plan: Plan) -> list[str]:
+def _refusals(source: Path, target: Path, out: Path, *, online: bool) -> Iterator[str]:
+    """Why a run would be refused as things stand, in the sentences in which it would be."""
+    checks: list[Callable[[], object]] = [partial(check_target, target, out=out), look(source).refuse_if_begun]
+    if online:
+        checks.append(partial(check_wal, source))
+    for check in checks:
+        try:
+            check()
+        except UsageError as problem:
+            yield str(problem)
+
+
+def without_place(plan: Plan) -> list[str]:
     """Tables and columns that head alone has, and that are no more than derived: a rollback has no place for them."""
     mapped = {p.mapped.target for p in plan.pairs.values()}
     tables = [f"table {t.name}" for t in Base.metadata.sorted_tables if t.name not in mapped]
@@ -173,7 +191,7 @@ def in_short(sql: str) -> str:
     if captured := re.match(r'(CREATE TRIGGER) "ptp_capture_.*? (ON "(?:[^"]|"")+")', line):
         line = f"{captured[1]} ... {captured[2]}"
     elif inserted := re.match(r"INSERT INTO \S+", line):
-        rows = re.search(r'FROM source\."(?:[^"]|"")+"', line) or re.search(r"FROM [^\s(,]+", line)
+        rows = re.search(r'(?:FROM|JOIN) source\."(?:[^"]|"")+"', line) or re.search(r"FROM [^\s(,]+", line)
         line = f"{inserted[0]} ... {rows[0]}" if rows else line
     elif created := re.match(r"(CREATE (?:VIRTUAL |TEMP )?(?:TABLE|TRIGGER) .*?)(?: \(|$)", line):
         line = created[1]
@@ -229,6 +247,7 @@ def document(found: Preview) -> Mapping[str, object]:
         "locks": [asdict(lock) for lock in found.locks],
         "disk": [{**asdict(room), "folder": str(room.folder)} for room in found.room],
         "risks": [asdict(risk) for risk in found.risks],
+        "refused": list(found.refused),
     }
 
 

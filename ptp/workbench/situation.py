@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptp.engine import connect_file, errors_named, moves
+from ptp.engine import connect_file, errors_named, locks, moves
 from ptp.engine.moves import Move
 from ptp.errors import UsageError
 
@@ -70,9 +70,10 @@ class Situation:
         )
 
     def refuse_if_begun(self) -> None:
-        """Raise UsageError, with the way on, where a migration was begun and is not undone."""
+        """Raise UsageError, with the way on, where a migration was begun and is not undone; Locked while it goes on."""
         if self.here is None:
             return
+        locks.check_free(self.source)
         if self.here.state == "moved" and (self.there is None or self.there.state != "next"):
             more = f" To take it back: ptp rollback --source {self.source}."
             raise UsageError(f"{self.words}{more}")

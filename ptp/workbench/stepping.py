@@ -68,6 +68,8 @@ def step(
         _check_shown(plan, shown)
         if not plan.changes:
             return Stage(NAME, TITLE, time.perf_counter() - started, tuple(_compared(target)))
+        if (out / BACKUP).exists():
+            raise UsageError(f"{out} holds the backup of a run already: name a new folder with --out.")
         check_space(out, needed_bytes=int(target.stat().st_size * _SPACE))
         with errors_named(out):
             (out / "plan.sql").write_text(f"-- plan {plan.hash}\n{plan.text}", encoding="utf-8")
@@ -192,6 +194,13 @@ def _schema(name: str, whose: str, live: Inventory, expected: Inventory) -> Find
         where=tuple(found),
         evidence="sqlite_schema text and the xinfo pragmas",
     )
+
+
+def following(target: Path) -> str:
+    """What to look at after a target went some steps."""
+    pending = plan_of(target).changes
+    more = f"ptp step --target {target} --dry-run shows the {len(pending)} steps that are pending"
+    return more if pending else f"ptp health --target {target}"
 
 
 def words_of(changes: Sequence[Change]) -> str:

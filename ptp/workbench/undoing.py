@@ -51,6 +51,7 @@ class WayBack:
 def look_back(source: Path) -> WayBack:
     """Say what a rollback of `source` would do; change nothing. Raises UsageError where there is nothing to undo."""
     situation = _begun(source)
+    locks.check_free(source)
     if situation.is_rolled_back or (situation.here and situation.here.state in ("open", "freezing")):
         return WayBack(situation.words, 0, ())
     with errors_named(situation.target), connect_file(situation.target, read_only=True) as db:

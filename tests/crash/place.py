@@ -55,9 +55,9 @@ class Worker:
         """Start a work; its process."""
         return int(self._ask(work)["pid"])
 
-    def wait(self, pid: int) -> int:
-        """How a process ended: its exit code, or the negative signal."""
-        return int(self._ask({"do": "wait", "pid": pid})["code"])
+    def wait(self, pid: int, *, stopped: bool = False) -> int:
+        """How a process ended, or was stopped: its exit code, or the negative signal."""
+        return int(self._ask({"do": "wait", "pid": pid, "stopped": stopped})["code"])
 
     def close(self) -> None:
         """End it; nothing that it started may be running."""
@@ -133,27 +133,28 @@ class Place:
             "offline": ["migrate", "--source", str(self.source), *new],
             "online": ["migrate", "--source", str(self.source), *new, "--online", "--deadline", "0.5"],
             "resume": ["migrate", "--resume", "--source", str(self.source), *new[2:], "--deadline", "0.5"],
-            "rollback": ["rollback", "--source", str(self.source), "--deadline", "5"],
+            "rollback": ["rollback", "--source", str(self.source), "--deadline", "1"],
             "settle": ["settle", "--source", str(self.source)],
         }[command]
 
-    def begin(self, command: str, **more: Any) -> int:
+    def begin(self, command: str, *, told: str = "told", **more: Any) -> int:
         """Start a command; its process."""
-        work = {"do": "command", "argv": self.argv(command), "told": str(self._told), **more}
-        return self.worker.start(**work)
+        return self.worker.start(do="command", argv=self.argv(command), told=str(self.folder / told), **more)
 
-    @property
-    def _told(self) -> Path:
-        return self.folder / "told"
+    def stopped(self, command: str, *after: Any) -> int:
+        """Start a command, and wait until it has stopped at a point; its process, which SIGCONT lets go on."""
+        pid = self.begin(command, after=after, signal=signal.SIGSTOP)
+        assert self.worker.wait(pid, stopped=True) == -signal.SIGSTOP
+        return pid
 
-    def end(self, pid: int) -> Ended:
+    def end(self, pid: int, *, told: str = "told") -> Ended:
         """Wait for a command."""
         code = self.worker.wait(pid)
-        return Ended(code, self._told.read_text(encoding="utf-8"))
+        return Ended(code, (self.folder / told).read_text(encoding="utf-8"))
 
-    def run(self, command: str, **more: Any) -> Ended:
+    def run(self, command: str, *, told: str = "told", **more: Any) -> Ended:
         """Run a command to its end."""
-        return self.end(self.begin(command, **more))
+        return self.end(self.begin(command, told=told, **more), told=told)
 
     def kill_at(self, command: str, at: int | float) -> Ended:
         """Run a command that dies at a point, or from outside after so many seconds; if it is not at its end by then."""
@@ -245,17 +246,8 @@ class Place:
     def leftovers(self) -> set[str]:
         """What stands in the folder besides databases with their companions and what the trial itself puts there."""
         own = {p.name + s for p in (self.source, self.target) for s in ("", "-wal", "-shm")}
-        return (
-            {p.name for p in self.folder.iterdir() if not p.name.startswith("run-")}
-            - own
-            - {
-                "told",
-                "stop",
-                "acknowledged",
-                "reached",
-                "go",
-            }
-        )
+        trials = {"told", "told-too", "stop", "acknowledged", "ballast"}
+        return {p.name for p in self.folder.iterdir() if not p.name.startswith("run-")} - own - trials
 
 
 def takes_writes(path: Path) -> bool:

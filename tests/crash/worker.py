@@ -1,8 +1,9 @@
 """A process that does the work and dies in it: started once, it forks for every work, so that imports cost nothing.
 
 It reads works as JSON, one a line, and answers each with one line: the process that was started, or how one ended. A
-fork runs the real command line, or an application that writes. A command dies by SIGKILL at a given point: before or
-after a statement of any connection, or before or after what it does to a file.
+fork runs the real command line, or an application that writes. A command gets a signal, by its own hand, at a given
+point: before or after a statement of any connection, or before or after what it does to a file. The point is given by
+its number, or by how the text of one begins, how often that is to come by, and how many points later.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import signal
 import sqlite3
 import sys
@@ -28,6 +30,7 @@ from ptp import cli
 from ptp.engine.following import Follower
 from ptp.errors import PtpError
 from ptp.settings import Settings
+from tests.crash.recording import Recorder
 from tests.crash.writes import statements
 
 _FILE_CALLS = ("rename", "replace", "unlink", "fsync")
@@ -37,9 +40,13 @@ _READS = ("SELECT", "PRAGMA")
 class Points:
     """The points of a process at which it may die, told one after the other."""
 
-    def __init__(self, at: int | None, listing: str | None, *, all_of_them: bool, hook: Mapping[str, str]) -> None:
-        self._at, self._listing, self._all, self._hook = at, listing, all_of_them, dict(hook)
+    def __init__(self, work: Mapping[str, Any]) -> None:
+        self._at: int | None = work.get("at")
+        self._after: list[Any] | None = work.get("after")
+        self._signal: int = work.get("signal", signal.SIGKILL)
+        self._listing: str | None = work.get("listing")
         self._seen: list[str] = []
+        self.between: Callable[[], None] = lambda: None
 
     def watch(self) -> None:
         """From here on every statement and every change of a file is two points."""
@@ -58,9 +65,9 @@ class Points:
             setattr(os, name, self._counted(name, getattr(os, name)))
 
     def around(self, sql: str, do: Callable[[], Any]) -> Any:
-        """Run a statement between its two points; one that only reads changes nothing, and is none unless asked for."""
+        """Run a statement between its two points; one that only reads changes nothing, and is none."""
         word = sql.split(None, 1)[0].upper()
-        if word in _READS and not self._all and not ("=" in sql and word == "PRAGMA"):
+        if word in _READS and not ("=" in sql and word == "PRAGMA"):
             return do()
         self._point(f"before {sql}")
         found = do()
@@ -82,25 +89,22 @@ class Points:
         return counted
 
     def _point(self, what: str) -> None:
+        if self._after and what.startswith(self._after[0]):
+            beginning, times, more = self._after
+            self._after = [beginning, times - 1, more]
+            if times == 1:
+                self._at, self._after = len(self._seen) + more, None
         if len(self._seen) == self._at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._signal)
         self._seen.append(what)
-        if self._hook and what.startswith(self._hook["before"]):
-            wanted = self._hook.pop("before")
-            _stop_here(self._hook, wanted)
-            self._hook = {}
+        if len(self._seen) % 7 == 0:
+            self.between()
 
 
-def _stop_here(hook: Mapping[str, str], wanted: str) -> None:
-    """Say that the point is reached, and wait until the test says to go on."""
-    Path(hook["reached"]).write_text(wanted, encoding="utf-8")
-    while not Path(hook["go"]).exists():
-        time.sleep(0.002)
-
-
-def command(work: Mapping[str, Any]) -> int:
-    """Run the command line with its output in files; its exit code."""
-    points = Points(work.get("at"), work.get("listing"), all_of_them=work.get("all", False), hook=work.get("hook", {}))
+def command(work: Mapping[str, Any], *, between: Callable[[], None] | None = None) -> int:
+    """Run the command line with its output in files; its exit code. `between` points something else may be done."""
+    points = Points(work)
+    points.between = between or points.between
     with (
         Path(work["told"]).open("w", encoding="utf-8") as told,
         contextlib.redirect_stdout(told),
@@ -116,6 +120,53 @@ def command(work: Mapping[str, Any]) -> int:
             told.flush()
             points.write()
     return 0
+
+
+def recorded(work: Mapping[str, Any]) -> int:
+    """Run a command as `command` does, with writes of an application in between, and keep what it asks of the disk."""
+    recorder = Recorder(work["folder"])
+    recorder.start()
+    writes = Writes(Path(work["folder"]), work["shape"], recorder, work["first"]) if "first" in work else None
+    code = command(work, between=writes.one if writes else None)
+    Path(work["events"]).write_bytes(pickle.dumps(recorder.events))
+    return code
+
+
+class Writes:
+    """An application inside of the process that migrates: what it has committed is on the disk, and is recorded so."""
+
+    def __init__(self, folder: Path, shape: str, recorder: Recorder, first: int) -> None:
+        self._source, self._target = folder / "old.db", folder / "new.db"
+        self._shape, self._recorder, self._number = shape, recorder, first
+        self._is_at_it = False
+
+    def one(self) -> None:
+        """Write one transaction where it can be written at once; the next time, if not."""
+        if self._is_at_it:
+            return
+        self._is_at_it = True
+        try:
+            if self._written(self._source, self._shape) or self._written(self._target, "head"):
+                self._recorder.events.append(("ack", self._number))
+                self._number += 1
+        finally:
+            self._is_at_it = False
+
+    def _written(self, path: Path, shape: str) -> bool:
+        if not path.exists():
+            return False
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as db:
+            try:
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("BEGIN IMMEDIATE")
+                for sql in statements(self._number, shape):
+                    db.execute(sql)
+                db.execute("COMMIT")
+            except (sqlite3.OperationalError, sqlite3.IntegrityError):
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                return False
+        return True
 
 
 def application(work: Mapping[str, Any]) -> int:
@@ -158,7 +209,7 @@ def main() -> None:
             if not child:
                 code = 99
                 try:
-                    code = {"command": command, "application": application}[work["do"]](work)
+                    code = {"command": command, "recorded": recorded, "application": application}[work["do"]](work)
                 except BaseException:
                     traceback.print_exc()
                 finally:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 
 from ptp.engine import Inventory
 from ptp.errors import CannotFinish, Moved, PtpError, StepRefused, UsageError
-from ptp.migration import journal
+from ptp.migration import in_place, journal
 from ptp.migration.in_place import Done, plan_steps, run_change
 from ptp.migration.steps import Step, links, parse_step
 from ptp.verification.drift import differences
@@ -182,6 +182,11 @@ def test_a_table_built_anew_keeps_all_that_it_had_and_its_children_theirs(place:
     assert place.ask("SELECT id FROM everything") == [(2,), (101,)]
 
 
+def test_a_mark_that_was_not_brought_along_would_be_missed(plain: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_place, "_BRING_MARKS", ())
+    plain.refuses(step_of(NEW_FIRST), why="table everything would give ids again .* its AUTOINCREMENT mark was 100")
+
+
 def test_foreign_keys_that_cannot_be_switched_off_end_the_step(place: Place) -> None:
     step = step_of(NEW_FIRST)
     with place.open() as db:
@@ -291,6 +296,19 @@ def test_rows_that_a_step_says_it_deletes_may_go(place: Place) -> None:
     assert place.ask("SELECT id FROM notes") == [(2,), (3,)]
 
 
+def test_what_belongs_to_a_table_goes_with_it(plain: Place) -> None:
+    plain.edit("CREATE INDEX on_notes ON notes (t)", "CREATE VIEW short AS SELECT t FROM notes")
+    plain.refuses(step_of("DROP TABLE notes;", "", "deletes notes"), why="view short: no such table: main.notes")
+    plain.go(step_of("DROP TABLE notes;\nDROP VIEW short;", "", "deletes notes"))
+    gone = "SELECT count(*) FROM sqlite_schema WHERE name IN ('notes', 'on_notes', 'noted', 'short')"
+    assert plain.ask(gone) == [(0,)]
+
+
+def test_a_text_that_sqlite_rewrites_on_the_way_is_told(plain: Place) -> None:
+    step = step_of("ALTER TABLE parents RENAME COLUMN id TO ID;")
+    plain.refuses(step, why="the text of table everything was changed, and no statement names it")
+
+
 def test_down_takes_away_what_up_made_but_no_other_rows(plain: Place) -> None:
     made = step_of("CREATE TABLE t (a);\nINSERT INTO t SELECT id FROM notes;", "DROP TABLE t;")
     given = step_of("CREATE TABLE u (a);", "DROP TABLE u;", number=3)
@@ -349,6 +367,15 @@ def test_a_plan_that_another_one_overtook_does_nothing(place: Place) -> None:
     assert len(place.ask(STEPS)) == 2
 
 
+def test_a_journal_that_was_changed_since_the_plan_is_seen_within_the_transaction(plain: Place) -> None:
+    step = step_of("CREATE INDEX j ON notes (t);")
+    with plain.open() as db:
+        (change,) = plan_steps(db, (FIRST_STEP, step), to=2).changes
+        plain.edit(f"UPDATE {journal.TABLE} SET chain = 'x'")
+        with pytest.raises(StepRefused, match="chain is broken at step 0001_first"):
+            run_change(db, change, (FIRST_STEP, step), differ=differ, run="r", now=5)
+
+
 def test_a_database_that_has_moved_or_whose_changes_are_captured_is_left_alone(place: Place) -> None:
     from ptp.engine import moves
 
@@ -369,6 +396,17 @@ def test_the_plan_shows_every_statement_in_its_transaction(plain: Place) -> None
     assert shown[-1] == "COMMIT" and "ptp_journal" in shown[-2]
     assert all(sql in shown for sql in step.up) and all(f"{sql};" in plan.text for sql in shown)
     assert plan.hash != plan_hash(plain, step_of(NEW_FIRST.replace("n > 5", "n > 6")))
+
+
+@pytest.mark.parametrize("up", [NEW_FIRST, "CREATE TABEL x (a);"], ids=["done", "refused"])
+def test_afterwards_the_connection_is_as_ptp_has_them_everywhere(place: Place, up: str) -> None:
+    step = step_of(up)
+    with place.open() as db:
+        (change,) = plan_steps(db, (FIRST_STEP, step), to=2).changes
+        with suppress(StepRefused):
+            run_change(db, change, (FIRST_STEP, step), differ=differ, run="r", now=5)
+        asked = ("foreign_keys", "legacy_alter_table", "recursive_triggers")
+        assert [db.execute(f"PRAGMA {name}").fetchone()[0] for name in asked] == [1, 0, 1]
 
 
 def plan_hash(place: Place, step: Step) -> str:

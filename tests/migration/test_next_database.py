@@ -6,7 +6,6 @@ itself, plain SQL on both files, and the verifier.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -365,13 +364,14 @@ class TestCatchUp:
         def replace() -> None:
             with closing(sqlite3.connect(raw.source, isolation_level=None)) as db:
                 db.execute(f"PRAGMA foreign_keys = {keys}")
-                db.execute("REPLACE INTO users (id, email, name) SELECT id, email, 'again' FROM users WHERE id = 3")
+                db.execute("REPLACE INTO users (id, email, name) SELECT id, email, 'again' FROM users WHERE id = ?", user)
 
-        ((before,),) = raw.ask_source("SELECT count(*) FROM user_answers WHERE user_id = 3")
-        assert before > 0
+        user, count = raw.ask_source("SELECT min(user_id) FROM user_answers")[0], "SELECT count(*) FROM user_answers WHERE user_id = ?"
+        ((before,),) = raw.ask_source(count, *user)
         raw.online({COMPARING: replace})
-        assert raw.ask("SELECT name FROM users WHERE id = 3") == [("again",)]
-        assert raw.ask("SELECT count(*) FROM user_answers WHERE user_id = 3") == [(before if keys == "OFF" else 0,)]
+        assert raw.ask("SELECT name FROM users WHERE id = ?", *user) == [("again",)]
+        assert raw.ask(count, *user) == [(before if keys == "OFF" else 0,)]
+        assert before > 0
         assert raw.failing() == {}
 
     def test_full_text_of_external_content_stays_right_through_catch_up(self, raw: Place) -> None:
@@ -435,15 +435,20 @@ class TestCatchUp:
         bare.online({COMPARING: ["UPDATE users SET last_login = 'never' WHERE id = 2"]}, on_dirty="quarantine")
         assert bare.ask("SELECT row_key, original FROM ptp_quarantine") == [("2", "never")]
 
-    def test_foreign_keys_are_checked_before_the_target_opens(self, raw: Place) -> None:
-        """An orphan that comes to be meanwhile: the target must not open with it."""
+    @pytest.mark.xfail(strict=True, reason="no reference is looked at after the preflight: the target opens with an orphan")
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "UPDATE user_answers SET question_id = 999999 WHERE id = 5",  # a child that is logged
+            "DELETE FROM questions WHERE id = (SELECT min(question_id) FROM user_answers)",  # a parent: its children are not
+        ],
+    )
+    def test_foreign_keys_are_checked_before_the_target_opens(self, raw: Place, sql: str) -> None:
+        """An orphan that comes to be meanwhile, in a source without foreign keys."""
         schema = schema_of(raw.source)
-        try:
-            raw.online({COMPARING: ["UPDATE user_answers SET question_id = 999999 WHERE id = 5"]})
-        except PtpError:
-            assert_as_before(raw, schema)
-        else:
-            pytest.xfail("references are not checked at the cut over: the target opened with an orphan")
+        with pytest.raises(PtpError, match="user_answers"):
+            raw.online({COMPARING: [sql]})
+        assert_as_before(raw, schema)
 
 
 # --- Verification while live -----------------------------------------------------------------------------------------
@@ -456,11 +461,12 @@ class TestVerification:
     ) -> None:
         """A value spoiled in the target: before its part is compared, or in a row that is logged after that."""
         schema, replay = schema_of(raw.source), live_module.NextDatabase.replay
+        done = list[int]()
 
         def spoiling(self: live_module.NextDatabase) -> int:
             found = replay(self)
-            if self.db.execute("SELECT count(*) FROM main.users WHERE bio = 'logged'").fetchone()[0]:
-                self.db.execute("UPDATE main.users SET timezone = 'spoiled' WHERE bio = 'logged'")
+            if not done and self.db.execute("SELECT count(*) FROM main.users WHERE bio = 'logged'").fetchone()[0]:
+                done.append(self.db.execute("UPDATE main.users SET timezone = 'spoiled' WHERE bio = 'logged'").rowcount)
             return found
 
         monkeypatch.setattr(live_module.NextDatabase, "replay", spoiling)
@@ -790,12 +796,21 @@ class TestReverse:
 
 
 class TestOffline:
-    @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
-    @pytest.mark.parametrize("moment", ["backing up", "building: copy", "building: index"])
+    @pytest.mark.parametrize(
+        ("mode", "moment"),
+        [
+            ("WAL", "backing up"),
+            ("WAL", "building: copy"),
+            ("WAL", "building: index"),
+            ("WAL", "built"),
+            ("DELETE", "restoring into a scratch file"),
+            ("DELETE", "built"),  # in this mode nobody can write while it is read
+        ],
+    )
     def test_a_source_that_changed_meanwhile_is_not_a_pass(self, bare: Place, mode: str, moment: str) -> None:
         bare.edit(f"PRAGMA journal_mode = {mode}")
         moments = Moments(bare.source, {moment: ["UPDATE users SET bio = 'meanwhile' WHERE id = 1"]})
-        with pytest.raises((SourceChanged, PtpError), match="written to|locked"):
+        with pytest.raises(SourceChanged, match="written to while it was migrated"):
             bare.offline(progress=moments)
         assert not moments.left
         assert not bare.target.exists()
@@ -805,12 +820,6 @@ class TestOffline:
         """The content is the same again; the change counter, or the log, is not."""
         bare.edit(f"PRAGMA journal_mode = {mode}", "UPDATE users SET bio = 'same' WHERE id = 1")
         back = ["UPDATE users SET bio = 'other' WHERE id = 1", "UPDATE users SET bio = 'same' WHERE id = 1"]
-        with pytest.raises((SourceChanged, PtpError), match="written to|locked"):
-            bare.offline(progress=Moments(bare.source, {"backing up": back}))
+        with pytest.raises(SourceChanged):
+            bare.offline(progress=Moments(bare.source, {"built": back}))
         assert not bare.target.exists()
-
-
-def test_no_process_is_left_over() -> None:
-    """Every process that these tests killed was waited for."""
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)

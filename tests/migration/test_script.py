@@ -84,4 +84,5 @@ def test_small_readings() -> None:
     assert event_of(trigger) == "UPDATE"
     assert names_in("SELECT A.[b c] FROM x -- y\n WHERE z = 'q'") == {"select", "a", "b c", "from", "x", "where", "z"}
     assert same_words('CREATE  INDEX "i" on T(a) -- x', "create index i ON t (A)")
+    assert names_in("SELECT a -- x /* \n /* what somebody else wrote") >= {"select", "a"}
     assert not same_words("SELECT 'a'", "SELECT 'A'") and not same_words("SELECT 'a'", "SELECT a")
