@@ -138,6 +138,7 @@ def _value_at(values: Values, place: str | int) -> Any:
 _NAMES = {
     " constraint failed": "SQLITE_CONSTRAINT",
     "cannot store ": "SQLITE_CONSTRAINT",
+    "ptp: ": "SQLITE_CONSTRAINT_TRIGGER",
     "datatype mismatch": "SQLITE_MISMATCH",
     "database is locked": "SQLITE_BUSY",
     "table is locked": "SQLITE_LOCKED",

@@ -61,7 +61,7 @@ def check_target(target: Path, *, out: Path) -> None:
     with errors_named(target), connect_file(target, read_only=True) as db:
         if has_journal(db):
             check_steps(db, load_steps(folder("sql")))
-            if len(steps_done(db)) < len(load_steps(folder("sql"))):
+            if steps_done(db) < len(load_steps(folder("sql"))):
                 raise UsageError(f"{target} has pending steps. To take it to head: ptp step --target {target}.")
             raise UsageError(
                 f"{target} is at head already. To check it: ptp verify --source SOURCE --target {target}; "
