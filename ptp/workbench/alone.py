@@ -10,7 +10,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
-from ptp.engine import check_database, locks
+from ptp.engine import check_database, errors_named, locks
 from ptp.evidence import Stage
 from ptp.migration.build import partial_of, remove_partial
 from ptp.results import Finding
@@ -32,7 +32,8 @@ def one_at_a_time(work: Callable[Concatenate[Path, Path, P], Stage]) -> Callable
         look(source).refuse_if_begun()
         with held_target(target, doing="a migration"):
             left = _clear(target)
-            stage = work(source, target, *more, **options)
+            with errors_named(source):
+                stage = work(source, target, *more, **options)
         return replace(stage, results=(*stage.results, _cleared(left))) if left else stage
 
     return alone

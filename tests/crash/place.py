@@ -126,14 +126,16 @@ class Place:
         shutil.copytree(self.folder, self.kept / state)
 
     def argv(self, command: str) -> list[str]:
-        """The command line of a work, each run with a folder of its own."""
+        """The command line of a work, each run with a folder of its own; "briefly" is with a freeze that soon is due."""
         self.runs += 1
+        command, _, briefly = command.partition(" ")
+        deadline = ["--deadline", "0.5" if briefly else "30"]
         new = ["--target", str(self.target), "--out", str(self.folder / f"run-{self.runs}")]
         return {
             "offline": ["migrate", "--source", str(self.source), *new],
-            "online": ["migrate", "--source", str(self.source), *new, "--online", "--deadline", "0.5"],
-            "resume": ["migrate", "--resume", "--source", str(self.source), *new[2:], "--deadline", "0.5"],
-            "rollback": ["rollback", "--source", str(self.source), "--deadline", "1"],
+            "online": ["migrate", "--source", str(self.source), *new, "--online", *deadline],
+            "resume": ["migrate", "--resume", "--source", str(self.source), *new[2:], *deadline],
+            "rollback": ["rollback", "--source", str(self.source), *deadline],
             "settle": ["settle", "--source", str(self.source)],
         }[command]
 

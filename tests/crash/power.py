@@ -81,6 +81,8 @@ def lose_power(
         kind, path = event[0], event[1]
         if kind == "ack":
             acknowledged += 1
+        elif kind in ("rename", "delete") and path not in now:
+            continue  # what Python wrote: reports, and locks
         elif kind in ("create", "rename", "delete"):
             disk = _Disk(is_journal=event[2]) if kind == "create" else now[path]
             _rename(now, event, disk)

@@ -10,10 +10,7 @@ from contextlib import closing
 import pytest
 
 from tests.crash.place import Place, kill, takes_writes
-from tests.crash.trials import is_told, states
-
-FROZEN = ("after UPDATE main.ptp_move SET state = :state, owner", 1, 2)
-"""The point after the commit of the freeze."""
+from tests.crash.trials import FROZEN, is_told, states
 
 
 @pytest.fixture
@@ -67,7 +64,7 @@ def test_two_that_build_the_same_target_from_different_sources_are_told_apart(pl
 def test_one_that_sleeps_through_its_own_freeze_does_not_move(place: Place) -> None:
     with place.application():
         place.await_writes()
-        pid = place.stopped("online", *FROZEN)
+        pid = place.stopped("online briefly", *FROZEN)
         place.await_writes(3)  # which lifts the freeze, once it is due
         assert place.writable() == ["old.db"]
         kill(pid, signal.SIGCONT)
@@ -85,7 +82,7 @@ def test_one_that_sleeps_while_it_takes_back_does_not_move_either(place: Place) 
     assert place.run("online").code == 0
     with place.application():
         place.await_writes()
-        pid = place.stopped("rollback", *FROZEN)
+        pid = place.stopped("rollback briefly", *FROZEN)
         place.await_writes(3)
         assert place.writable() == ["new.db"]
         kill(pid, signal.SIGCONT)
@@ -101,7 +98,7 @@ def test_one_that_sleeps_while_it_takes_back_does_not_move_either(place: Place) 
 
 
 def test_a_dead_ones_freeze_keeps_a_plain_client_out_until_its_deadline_and_no_longer(place: Place) -> None:
-    assert place.run("online", after=FROZEN).code == -signal.SIGKILL
+    assert place.run("online briefly", after=FROZEN).code == -signal.SIGKILL
     assert states(place)[0].state == "freezing"  # type: ignore[attr-defined]
     refused = 0
     while not takes_writes(place.source):
@@ -131,7 +128,7 @@ def test_what_is_dirty_when_resumed_is_kept_as_the_run_was_told_at_first(place: 
 
 
 def test_a_target_that_is_not_open_yet_says_so(place: Place) -> None:
-    assert place.run("online", after=FROZEN).code == -signal.SIGKILL
+    assert place.run("online briefly", after=FROZEN).code == -signal.SIGKILL
     for argv in (
         ["verify", "--source", str(place.source), "--target", str(place.target)],
         ["health", "--target", str(place.target)],

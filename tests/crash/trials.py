@@ -11,6 +11,10 @@ from tests.crash.place import Ended, Place
 KILLED = -9
 LOCKS = {"old.db.ptp-lock", "new.db.ptp-lock"}
 """What may be left where a command was killed at its very end; nobody holds them, and the next one takes them."""
+FROZEN = ("after UPDATE main.ptp_move SET state = :state, owner", 1, 2)
+"""The point after the commit of the freeze."""
+MOVED = ("after UPDATE main.ptp_move SET state = :state, phase", 1, 2)
+"""The point after the commit with which the source is left."""
 _TOLD = re.compile(
     r"ptp: .*(An online migration of .* was interrupted in its phase '(capture|build|catch up|verify|cut over|settle)'"
     r"|has moved to|was rolled back to|A rollback of .* was interrupted|is at head already).*: ptp .*"
@@ -40,7 +44,7 @@ def kill_online(place: Place, at: int | float, way: str) -> None:
     place.reset()
     with place.application():
         place.await_writes()
-        place.kill_at("online", at)
+        place.kill_at("online briefly", at)
         the_application_goes_on(place)
     finish(place, way)
     if way == "rollback":
@@ -52,7 +56,7 @@ def kill_rollback(place: Place, at: int | float, way: str) -> None:
     place.reset("moved")
     with place.application(first=place.acknowledged()):
         place.await_writes()
-        place.kill_at("rollback", at)
+        place.kill_at("rollback briefly", at)
         the_application_goes_on(place)
     finish(place, way)
     if way == "rollback":
@@ -76,7 +80,7 @@ def kill_resumed(state: str) -> Callable[[Place, int | float, str], None]:
 
     def trial(place: Place, at: int | float, way: str) -> None:
         place.reset(state)
-        place.kill_at("resume", at)
+        place.kill_at("resume briefly", at)
         assert len(place.writable()) <= 1
         with place.application(first=place.acknowledged()):
             place.await_writes()
@@ -153,15 +157,9 @@ def keep_states(place: Place) -> None:
         place.await_writes(3)
     place.keep("moved")
     place.reset()
-    names = place.points("online")
-    moving = max(
-        n for n, name in enumerate(names) if name.startswith("before UPDATE main.ptp_move SET state = :state, ph")
-    )
-    moved = next(n for n in range(moving, 0, -1) if names[n] == "after COMMIT")
-    frozen = next(n for n in range(moved - 2, 0, -1) if names[n] == "before BEGIN IMMEDIATE")
-    for state, at in (("freezing", frozen), ("left", moved)):
+    for state, after in (("freezing", FROZEN), ("left", MOVED)):
         place.reset()
-        assert place.run("online", at=at).code == KILLED
+        assert place.run("online briefly", after=after).code == KILLED
         place.keep(state)
 
 

@@ -27,6 +27,7 @@ import ptp.migration.live
 import ptp.workbench.run
 import ptp.workbench.undoing  # noqa: F401  (what a fork needs is there before it)
 from ptp import cli
+from ptp.engine import moves
 from ptp.engine.following import Follower
 from ptp.errors import PtpError
 from ptp.settings import Settings
@@ -35,6 +36,7 @@ from tests.crash.writes import statements
 
 _FILE_CALLS = ("rename", "replace", "unlink", "fsync")
 _READS = ("SELECT", "PRAGMA")
+_BETWEEN = 97  # points between two writes of an application in the same process: a replay, which it may not outrun
 
 
 class Points:
@@ -97,7 +99,7 @@ class Points:
         if len(self._seen) == self._at:
             os.kill(os.getpid(), self._signal)
         self._seen.append(what)
-        if len(self._seen) % 7 == 0:
+        if len(self._seen) % _BETWEEN == 0:
             self.between()
 
 
@@ -126,6 +128,8 @@ def recorded(work: Mapping[str, Any]) -> int:
     """Run a command as `command` does, with writes of an application in between, and keep what it asks of the disk."""
     recorder = Recorder(work["folder"])
     recorder.start()
+    if work["weakened"]:
+        moves.writing.__wrapped__.__kwdefaults__["synchronous"] = "NORMAL"  # type: ignore[attr-defined]
     writes = Writes(Path(work["folder"]), work["shape"], recorder, work["first"]) if "first" in work else None
     code = command(work, between=writes.one if writes else None)
     Path(work["events"]).write_bytes(pickle.dumps(recorder.events))

@@ -107,7 +107,10 @@ class Place:
         self.out.mkdir(exist_ok=True)
         moments = Moments(self.source, at or {})
         found = migrate_online(
-            self.source, self.target, self.out, **{"run": "test", "progress": moments, "pace": Pace(rows=100), **options}
+            self.source,
+            self.target,
+            self.out,
+            **{"run": "test", "progress": moments, "pace": Pace(rows=100), **options},
         )
         assert not moments.left, f"these moments never came: {list(moments.left)}"
         return found

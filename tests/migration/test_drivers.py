@@ -260,7 +260,9 @@ def writer_of(driver: str, path: Path) -> Iterator[Any]:
 
 def begin(folder: Path) -> tuple[Any, Any]:
     folder.mkdir()
-    place = make_place(folder, "raw", "INSERT INTO users (id, email, name) VALUES (9007199254740993, 'last@x', 'wide')")
+    place = make_place(
+        folder, "raw", "CREATE TABLE wide (id INTEGER PRIMARY KEY)", "INSERT INTO wide VALUES (9007199254740993)"
+    )
     plan = plan_online(place.source, place.target)
     move = moves.Move("open", "raw", str(place.target), "capture", "r", plan.hash, "me", 0.0)
     begin_capture(place.source, plan, move)
@@ -313,4 +315,5 @@ def test_the_replay_follows_the_source_under_either_driver(
     build_by("sqlite3", place)
     found, expected = contents(partial), contents(place.target)
     assert found == expected
-    assert {n for n in (2**53 + 1, 2**63 - 1) if str(n) in repr(found["users"])} == {2**53 + 1, 2**63 - 1}
+    assert found["wide"] == [("integer", 2**53 + 1)], "the end of a chunk, which is bound, is not rounded"
+    assert str(2**63 - 1) in repr(found["users"])

@@ -92,7 +92,12 @@ class TestSource:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("UPDATE users SET bio = 'Grüße, 你好' WHERE id = 1")
         getattr(place, way)()
-        for pragma, expected in (("encoding", encoding), ("page_size", 8192), ("application_id", -77), ("user_version", 9)):
+        for pragma, expected in (
+            ("encoding", encoding),
+            ("page_size", 8192),
+            ("application_id", -77),
+            ("user_version", 9),
+        ):
             assert ask(place.target, f"PRAGMA {pragma}") == [(expected,)]
         assert place.ask("SELECT bio FROM users WHERE id = 1") == [("Grüße, 你好",)]
         if way == "online":  # and there is a way back between two such files
@@ -100,9 +105,7 @@ class TestSource:
             place.back()
             assert place.ask_source("SELECT bio FROM users WHERE id <= 2") == [("Grüße, 你好",), ("再见",)]
 
-    def test_a_file_that_others_have_open_is_never_renamed(
-        self, bare: Place, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_file_that_others_have_open_is_never_renamed(self, bare: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is renamed on the whole way is one file of ptp's own, before anybody else knew its name."""
         moved = list[tuple[str, str]]()
         for name in ("rename", "replace"):
@@ -213,7 +216,9 @@ class TestCapture:
             "CREATE TABLE keyed (id NOT NULL PRIMARY KEY, v) WITHOUT ROWID",
             "INSERT INTO keyed VALUES (1, 0), ('1', 0), (X'31', 0), (1.5, 0), (9007199254740993, 0), (9007199254740992.0, 0)",
         )
-        bare.online({COMPARING: ["UPDATE keyed SET v = 1 WHERE id = '1'", "DELETE FROM keyed WHERE id = 9007199254740993"]})
+        bare.online(
+            {COMPARING: ["UPDATE keyed SET v = 1 WHERE id = '1'", "DELETE FROM keyed WHERE id = 9007199254740993"]}
+        )
         assert values_of(bare.target, "keyed") == values_of(bare.source, "keyed")
         assert bare.ask("SELECT typeof(id) FROM keyed WHERE v = 1") == [("text",)]
 
@@ -267,7 +272,8 @@ class TestCapture:
                 db.execute("UPDATE app.users SET bio = 'late'")
 
     @pytest.mark.parametrize(
-        "sql", ["CREATE TABLE later (a)", "ALTER TABLE users ADD COLUMN later", "CREATE INDEX later ON users (bio)", "VACUUM"]
+        "sql",
+        ["CREATE TABLE later (a)", "ALTER TABLE users ADD COLUMN later", "CREATE INDEX later ON users (bio)", "VACUUM"],
     )
     def test_a_schema_change_after_the_capture_began_stops_it_before_the_freeze(self, bare: Place, sql: str) -> None:
         states = list[str]()
@@ -321,7 +327,12 @@ class TestCopy:
         )
         # After the first chunk of two rows: the place of a copied row goes to one that is still to be copied.
         bare.online(
-            {"copying slots": ["UPDATE slots SET place = 'none' WHERE id = 1", "UPDATE slots SET place = 'p1' WHERE id = 7"]},
+            {
+                "copying slots": [
+                    "UPDATE slots SET place = 'none' WHERE id = 1",
+                    "UPDATE slots SET place = 'p1' WHERE id = 7",
+                ]
+            },
             pace=Pace(rows=2),
         )
         assert values_of(bare.target, "slots") == values_of(bare.source, "slots")
@@ -344,12 +355,16 @@ class TestCopy:
 class TestCatchUp:
     def test_swapped_unique_values_in_one_batch(self, bare: Place) -> None:
         emails = bare.ask_source("SELECT email FROM users WHERE id IN (1, 2) ORDER BY id")
-        bare.edit("CREATE TABLE slots (id INTEGER PRIMARY KEY, place UNIQUE)", "INSERT INTO slots VALUES (1, 'a'), (2, 'b')")
+        bare.edit(
+            "CREATE TABLE slots (id INTEGER PRIMARY KEY, place UNIQUE)", "INSERT INTO slots VALUES (1, 'a'), (2, 'b')"
+        )
 
         def swap() -> None:
             with closing(sqlite3.connect(bare.source, isolation_level=None)) as db:
                 for table, column in (("users", "email"), ("slots", "place")):
-                    ((one,), (two,)) = db.execute(f"SELECT {column} FROM {table} WHERE id IN (1, 2) ORDER BY id").fetchall()
+                    ((one,), (two,)) = db.execute(
+                        f"SELECT {column} FROM {table} WHERE id IN (1, 2) ORDER BY id"
+                    ).fetchall()
                     for value, key in (("between", 1), (one, 2), (two, 1)):
                         db.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", (value, key))
 
@@ -364,9 +379,14 @@ class TestCatchUp:
         def replace() -> None:
             with closing(sqlite3.connect(raw.source, isolation_level=None)) as db:
                 db.execute(f"PRAGMA foreign_keys = {keys}")
-                db.execute("REPLACE INTO users (id, email, name) SELECT id, email, 'again' FROM users WHERE id = ?", user)
+                db.execute(
+                    "REPLACE INTO users (id, email, name) SELECT id, email, 'again' FROM users WHERE id = ?", user
+                )
 
-        user, count = raw.ask_source("SELECT min(user_id) FROM user_answers")[0], "SELECT count(*) FROM user_answers WHERE user_id = ?"
+        user, count = (
+            raw.ask_source("SELECT min(user_id) FROM user_answers")[0],
+            "SELECT count(*) FROM user_answers WHERE user_id = ?",
+        )
         ((before,),) = raw.ask_source(count, *user)
         raw.online({COMPARING: replace})
         assert raw.ask("SELECT name FROM users WHERE id = ?", *user) == [("again",)]
@@ -422,7 +442,9 @@ class TestCatchUp:
         )
         assert raw.failing() == {}
         drawn = raw.ask("SELECT question_id FROM question_pool ORDER BY 1")
-        assert drawn == raw.ask_source("SELECT id FROM questions WHERE is_active = 1 AND review_status = 'approved' ORDER BY 1")
+        assert drawn == raw.ask_source(
+            "SELECT id FROM questions WHERE is_active = 1 AND review_status = 'approved' ORDER BY 1"
+        )
 
     def test_values_that_turn_dirty_meanwhile_stop_it_before_the_freeze(self, bare: Place) -> None:
         schema, states = schema_of(bare.source), list[str]()
@@ -435,7 +457,9 @@ class TestCatchUp:
         bare.online({COMPARING: ["UPDATE users SET last_login = 'never' WHERE id = 2"]}, on_dirty="quarantine")
         assert bare.ask("SELECT row_key, original FROM ptp_quarantine") == [("2", "never")]
 
-    @pytest.mark.xfail(strict=True, reason="no reference is looked at after the preflight: the target opens with an orphan")
+    @pytest.mark.xfail(
+        strict=True, reason="no reference is looked at after the preflight: the target opens with an orphan"
+    )
     @pytest.mark.parametrize(
         "sql",
         [
@@ -477,7 +501,10 @@ class TestVerification:
         assert_as_before(raw, schema)
 
     def test_at_the_freeze_only_the_logged_keys_are_looked_at_again(self, raw: Place) -> None:
-        found = {f.id: f for f in raw.online({"comparing user_progress": ["UPDATE users SET bio = 'x' WHERE id IN (4, 5)"]}).findings}
+        found = {
+            f.id: f
+            for f in raw.online({"comparing user_progress": ["UPDATE users SET bio = 'x' WHERE id IN (4, 5)"]}).findings
+        }
         assert "2 of them again" in found["migrate.live-content"].evidence
 
 
@@ -572,7 +599,12 @@ class TestCutOver:
 
     def test_an_expired_freeze_may_be_lifted_by_anyone_and_one_that_is_not_by_nobody(self, bare: Place) -> None:
         bare.online()
-        for state, seconds, lifted in (("freezing", 60, False), ("freezing", -1, True), ("moved", -1, False), ("next", -1, False)):
+        for state, seconds, lifted in (
+            ("freezing", 60, False),
+            ("freezing", -1, True),
+            ("moved", -1, False),
+            ("next", -1, False),
+        ):
             bare.edit(f"UPDATE ptp_move SET state = '{state}', deadline = {time.time() + seconds}")
             with closing(sqlite3.connect(bare.source, isolation_level=None)) as db:
                 assert moves.lift_freeze(db) is lifted
@@ -663,7 +695,11 @@ class TestApplications:
 
     def test_foreign_clients_get_an_error_that_names_the_new_database(self, bare: Place) -> None:
         bare.online()
-        for sql in ("INSERT INTO users (email, name) VALUES ('e', 'n')", "UPDATE users SET bio = 'x'", "DELETE FROM users"):
+        for sql in (
+            "INSERT INTO users (email, name) VALUES ('e', 'n')",
+            "UPDATE users SET bio = 'x'",
+            "DELETE FROM users",
+        ):
             with pytest.raises(sqlite3.IntegrityError, match=f"has moved to {bare.target}: open that one"):
                 bare.edit(sql)
 
@@ -687,7 +723,9 @@ class TestApplications:
             db.exec_driver_sql("UPDATE users SET bio = 'x'")
         engine.dispose()
 
-    @pytest.mark.skip(reason="--fence-reads is not built: a foreign reader of the old database reads on, and goes stale")
+    @pytest.mark.skip(
+        reason="--fence-reads is not built: a foreign reader of the old database reads on, and goes stale"
+    )
     def test_with_fence_reads_foreign_readers_fail_as_well(self) -> None: ...
 
 
@@ -738,7 +776,9 @@ class TestReverse:
         assert contents(bare.source) == before
         bare.edit_target("UPDATE users SET bio = 'still in use'")
 
-    @pytest.mark.xfail(strict=True, reason="only tables and columns of the models are looked at, not what was added since")
+    @pytest.mark.xfail(
+        strict=True, reason="only tables and columns of the models are looked at, not what was added since"
+    )
     @pytest.mark.parametrize(
         "statements",
         [
@@ -752,9 +792,13 @@ class TestReverse:
         with pytest.raises(CannotFinish, match="later"):
             bare.back()
 
-    @pytest.mark.xfail(strict=True, reason="VACUUM numbers rowids anew, and the log of a table without a key names the old ones")
+    @pytest.mark.xfail(
+        strict=True, reason="VACUUM numbers rowids anew, and the log of a table without a key names the old ones"
+    )
     def test_a_target_that_was_vacuumed_goes_back_right_or_not_at_all(self, bare: Place) -> None:
-        bare.edit("CREATE TABLE bag (id, v)", "INSERT INTO bag (rowid, id, v) VALUES (1, 'a', 1), (5, 'b', 2), (9, 'd', 3)")
+        bare.edit(
+            "CREATE TABLE bag (id, v)", "INSERT INTO bag (rowid, id, v) VALUES (1, 'a', 1), (5, 'b', 2), (9, 'd', 3)"
+        )
         bare.online()
         bare.edit_target("VACUUM", "UPDATE bag SET v = 99 WHERE id = 'b'")
         try:
@@ -788,7 +832,12 @@ class TestReverse:
             "DELETE FROM users WHERE id = 6",
         )
         bare.back()
-        assert bare.ask_source("SELECT * FROM slots ORDER BY id") == [(1, "b", 1), (2, "a", 2), (9, "C", 9), (11, "d", 4)]
+        assert bare.ask_source("SELECT * FROM slots ORDER BY id") == [
+            (1, "b", 1),
+            (2, "a", 2),
+            (9, "C", 9),
+            (11, "d", 4),
+        ]
         assert bare.ask_source("SELECT id FROM users ORDER BY id") == [(1,), (2,), (3,), (4,), (77,)]
 
 

@@ -24,7 +24,6 @@ from ptp.engine import open_engine
 from ptp.engine.connect import atomic
 from ptp.engine.environment import environment
 from ptp.errors import Locked, StepRefused, UsageError
-from ptp.migration import build as build_module
 from ptp.migration.backup import take_backup
 from ptp.migration.conditions import FLAWS
 from ptp.migration.journal import check_steps
@@ -244,7 +243,9 @@ NASTY = (
 )
 
 
-@pytest.fixture(scope="module", params=[(s, w) for s in ("raw", "drizzle") for w in ("offline", "online")], ids="-".join)
+@pytest.fixture(
+    scope="module", params=[(s, w) for s in ("raw", "drizzle") for w in ("offline", "online")], ids="-".join
+)
 def nasty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
     shape, way = request.param
     place = make_place(tmp_path_factory.mktemp("nasty"), shape, *NASTY)
@@ -275,12 +276,18 @@ KEPT: dict[str, tuple[str, object]] = {
     "a column of a mapped table, with its values": ("SELECT nick FROM users WHERE id = 2", "n2"),
     "a default of such a column": ("INSERT INTO users (email, name) VALUES ('e', 'n') RETURNING nick", "none"),
     "DESC on a mapped table": ("SELECT desc FROM pragma_index_xinfo('users_down') WHERE seqno = 0", 1),
-    "COLLATE of an index on a mapped table": ("SELECT coll FROM pragma_index_xinfo('users_case') WHERE seqno = 0", "RTRIM"),
+    "COLLATE of an index on a mapped table": (
+        "SELECT coll FROM pragma_index_xinfo('users_case') WHERE seqno = 0",
+        "RTRIM",
+    ),
     "a unique expression on a mapped table": (
         "INSERT INTO users (email, name) SELECT upper(email), 'n' FROM users WHERE id = 1",
         "UNIQUE constraint failed: index 'users_lower'",
     ),
-    "a partial index on a mapped table": ("SELECT partial FROM pragma_index_list('users') WHERE name = 'users_some'", 1),
+    "a partial index on a mapped table": (
+        "SELECT partial FROM pragma_index_list('users') WHERE name = 'users_some'",
+        1,
+    ),
     "a view": ("SELECT count(*) > 0 FROM admins", 1),
 }
 
@@ -431,7 +438,9 @@ def test_trap_11_no_reference_trigger_or_view_names_what_was_only_for_the_way(ra
     )
     go(raw, way)
     texts = [s for (s,) in raw.ask("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")]
-    assert not re.search(r"partial|rejected_|ptp_keys|ptp_back|\btemp\.|\bsource\.|\bmain\.|_old\b|_new\b", " ".join(texts))
+    assert not re.search(
+        r"partial|rejected_|ptp_keys|ptp_back|\btemp\.|\bsource\.|\bmain\.|_old\b|_new\b", " ".join(texts)
+    )
     assert raw.ask('SELECT "table" FROM pragma_foreign_key_list(?)', "child") == [("users",)]
     assert raw.ask('SELECT "table" FROM pragma_foreign_key_list(?)', "grandchild") == [("child",)]
     raw.edit_target("INSERT INTO child VALUES (1, 1)")
@@ -655,7 +664,9 @@ def test_trap_19_one_flipped_byte_in_an_applied_step_is_refused(pair: Place, tmp
 
 def test_trap_20_executescript_which_commits_what_is_pending_is_not_used() -> None:
     """Only the DDL of a shape is read with it, into a database in memory that holds nothing."""
-    levels = (p for part in ("engine", "migration", "workbench") for p in (Path(ptp.__file__).parent / part).glob("*.py"))
+    levels = (
+        p for part in ("engine", "migration", "workbench") for p in (Path(ptp.__file__).parent / part).glob("*.py")
+    )
     found = [p.name for p in levels if ".executescript(" in p.read_text(encoding="utf-8")]
     assert found == []
 
@@ -679,7 +690,9 @@ def test_trap_21_no_view_or_trigger_is_left_that_does_not_work(raw: Place, way: 
             db.execute(f"SELECT * FROM {name} LIMIT 0")
 
 
-@pytest.mark.xfail(strict=True, reason="CREATE TRIGGER does not look at its body: a trigger is tried, but never compiled")
+@pytest.mark.xfail(
+    strict=True, reason="CREATE TRIGGER does not look at its body: a trigger is tried, but never compiled"
+)
 @BOTH
 def test_trap_21_every_trigger_that_is_carried_compiles(raw: Place, way: str) -> None:
     raw.edit(

@@ -3,13 +3,16 @@
 import json
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ptp.errors import CannotFinish, DirtySource, DiskFull
+from ptp.engine import moves
+from ptp.engine.moves import Move
+from ptp.errors import CannotFinish, DirtySource, DiskFull, UsageError
 from ptp.migration import backup
 from ptp.results import worst
 from ptp.workbench import rehearsing
@@ -28,6 +31,25 @@ def source(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PTP_REPORTS_DIR", str(tmp_path / "reports"))
     (tmp_path / "out").mkdir()
     return Path(shutil.copy(demo, tmp_path / "old.db"))
+
+
+@pytest.fixture(scope="module")
+def once(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a rehearsal was made, to be copied."""
+    place = tmp_path_factory.mktemp("once")
+    (place / "out").mkdir()
+    shutil.copy(demo, place / "old.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PTP_REPORTS_DIR", str(place / "reports"))
+        rehearse(place / "old.db", place / "out", run="r")
+    return place
+
+
+@pytest.fixture
+def rehearsed(once: Path, source: Path) -> Path:
+    """A source that was rehearsed."""
+    shutil.copytree(once / "reports", source.parent / "reports")
+    return source
 
 
 def edit(path: Path, *statements: str) -> None:
@@ -62,8 +84,8 @@ def test_a_rehearsal_migrates_and_verifies_a_copy_and_leaves_only_its_record(sou
     assert min(record.seconds.values()) >= 0
 
 
-def test_a_record_holds_for_one_plan_and_one_schema(source: Path, tmp_path: Path) -> None:
-    rehearse(source, tmp_path / "out", run="r")
+def test_a_record_holds_for_one_plan_and_one_schema(rehearsed: Path) -> None:
+    source = rehearsed
     assert found(source) is not None
     edit(source, "INSERT INTO exams (vendor_id, code, name) VALUES ('v', 'c', 'n')")
     assert found(source) is not None, "other rows are no other plan"
@@ -91,6 +113,15 @@ def test_a_capture_in_the_source_is_no_other_schema(source: Path) -> None:
     assert schema_hash(source) != before
 
 
+def test_a_source_on_the_move_is_not_rehearsed(source: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(source, isolation_level=None)) as db:
+        db.execute(moves.DDL)
+        moves.enter_move(db, Move("open", "raw", "/x/new.db", "build", "r1", "0" * 64, "process 1", time.time()))
+    with pytest.raises(UsageError, match="run r1"):
+        rehearse(source, tmp_path / "out", run="r")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_source_that_is_written_to_can_be_rehearsed(source: Path, tmp_path: Path) -> None:
     edit(source, "PRAGMA journal_mode = WAL")
     with closing(sqlite3.connect(source, isolation_level=None)) as writer:
@@ -101,8 +132,9 @@ def test_a_source_that_is_written_to_can_be_rehearsed(source: Path, tmp_path: Pa
     assert worst(stage.findings) == "pass"
 
 
-def test_dirt_fails_a_rehearsal_as_it_would_the_run_and_overrules_an_older_one(source: Path, tmp_path: Path) -> None:
-    rehearse(source, tmp_path / "out", run="r")
+def test_dirt_fails_a_rehearsal_as_it_would_the_run_and_overrules_an_older_one(rehearsed: Path, tmp_path: Path) -> None:
+    source = rehearsed
+    assert found(source) is not None
     edit(source, "UPDATE users SET created_at = 'never' WHERE id = 1")
     (tmp_path / "again").mkdir()
     with pytest.raises(DirtySource) as told:
@@ -184,8 +216,8 @@ def test_a_broken_record_is_as_good_as_none(source: Path, tmp_path: Path, text: 
     assert found(source) is None
 
 
-def test_the_record_of_another_plan_under_this_name_does_not_count(source: Path, tmp_path: Path) -> None:
-    rehearse(source, tmp_path / "out", run="r")
+def test_the_record_of_another_plan_under_this_name_does_not_count(rehearsed: Path) -> None:
+    source = rehearsed
     place = place_of(plan_of(source).hash, schema_hash(source))
     document = json.loads(place.read_text(encoding="utf-8"))
     place.write_text(json.dumps({**document, "plan": document["plan"][:16] + "0" * 48}), encoding="utf-8")
