@@ -31,8 +31,8 @@ test: $(READY) ## Set up, then lint, types, levels, tests and notebooks
 # The kernels inherit PYTHONWARNINGS (pytest's own filter does not reach them): any warning in a cell is an error there too.
 	PYTHONWARNINGS=error $(BIN)/pytest --nbval-lax notebooks
 
-torture: $(READY) ## Long trials, by hand: full-size sources end to end, an exam of a million questions
-	$(BIN)/pytest -m torture -s tests/test_torture.py tests/queries
+torture: $(READY) ## Long trials, by hand: full-size sources end to end, a million questions, kills and power losses
+	$(BIN)/pytest -m torture -s tests/test_torture.py tests/queries tests/crash
 
 torture-online: $(READY) ## Long trial, by hand: an online migration of a million answers under a writer, five times
 	$(BIN)/python tools/torture_online.py

@@ -20,6 +20,8 @@ from ptp.engine.sql import index_parts
 
 LOG = "ptp_log"
 _TRIGGER = "ptp_capture_"
+_ROW = "ptp_row"
+"""The alias of a captured table in its own triggers: there a table named new or old would be taken for the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +79,20 @@ def _triggers(watched: Watched, other: str) -> Iterator[str]:
     displacing = [i for i in table.indexes if i.unique and i.columns != watched.key]
     found = [_match(table, i) for i in displacing]
     # A rowid that an insert leaves open is -1 here, and finds nothing.
-    found += [] if watched.is_rowid or not table.rowid else [f"{_own(table, table.rowid)} = NEW.{quoted(table.rowid)}"]
+    found += [] if watched.is_rowid or not table.rowid else [f"{_own(table.rowid)} = NEW.{quoted(table.rowid)}"]
     if found:
-        inserted = [_displaced(watched, match) for match in found]
-        yield _trigger(table, "before_insert", "BEFORE INSERT", *inserted)
-        same = " AND ".join(f"{a} IS {b}" for a, b in zip(_key(watched), old, strict=True))
-        updated = [_displaced(watched, f"{match} AND NOT ({same})") for match in found]
-        yield _trigger(table, "before_update", _update_of(displacing, watched), *updated)
+        # One statement for all of them, so that a row is logged once by whichever indexes it is found; and a row of
+        # the same key is logged anyway. Each part is still found by its own index.
+        any_of = " OR ".join(f"({match})" for match in found)
+        for name, event, row in (("insert", "BEFORE INSERT", new), ("update", _update_of(displacing, watched), old)):
+            same = " AND ".join(f"{a} IS {b}" for a, b in zip(_key(watched), row, strict=True))
+            yield _trigger(table, f"before_{name}", event, _displaced(watched, f"({any_of}) AND NOT ({same})"))
 
 
 def _trigger(table: Table, name: str, event: str, *body: str) -> str:
     lines = "".join(f"  {sql}\n" for sql in body)
     return (
-        f"CREATE TRIGGER {quoted(f'{_TRIGGER}{name}_{table.name}')} {event} ON {quoted(table.name)}\nBEGIN\n{lines}END"
+        f"CREATE TRIGGER main.{quoted(f'{_TRIGGER}{name}_{table.name}')} {event} ON {quoted(table.name)}\nBEGIN\n{lines}END"
     )
 
 
@@ -101,12 +104,12 @@ def _update_of(indexes: Sequence[Index], watched: Watched) -> str:
     return "BEFORE UPDATE OF " + ", ".join(quoted(c) for c in dict.fromkeys(columns) if c)
 
 
-def _own(table: Table, column: str) -> str:
-    return f"{quoted(table.name)}.{quoted(column)}"
+def _own(column: str) -> str:
+    return f"{_ROW}.{quoted(column)}"
 
 
 def _key(watched: Watched, row: str = "") -> list[str]:
-    return [f"{row or quoted(watched.table.name)}.{quoted(name)}" for name in watched.key]
+    return [f"{row or _ROW}.{quoted(name)}" for name in watched.key]
 
 
 def _log(table: Table, op: str, names: Sequence[str], values: Sequence[str]) -> str:
@@ -120,7 +123,7 @@ def _displaced(watched: Watched, match: str) -> str:
     table = watched.table.name
     return (
         f"INSERT INTO {LOG} (op, name, {names}) SELECT 'R', {literal(table)}, {', '.join(_key(watched))} "
-        f"FROM {quoted(table)} WHERE {match};"
+        f"FROM {quoted(table)} AS {_ROW} WHERE {match};"
     )
 
 
@@ -133,7 +136,7 @@ def _match(table: Table, index: Index) -> str:
         match = " AND ".join(f"({term}) = (SELECT {term} FROM (SELECT {new}))" for term in terms)
     else:
         match = " AND ".join(
-            f"{_own(table, c)} COLLATE {quoted(collation)} = NEW.{quoted(c)}"
+            f"{_own(c)} COLLATE {quoted(collation)} = NEW.{quoted(c)}"
             for c, collation in zip(index.columns, index.collations, strict=True)
             if c
         )

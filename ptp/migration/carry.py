@@ -88,8 +88,12 @@ def _table(table: Table, target: sqlite3.Connection) -> Extra:
     columns = [quoted(c) for c in table.stored_columns]
     if not table.has_key:
         columns.insert(0, quoted(table.rowid))
-    listed = ", ".join(columns)
-    copy = f"INSERT INTO main.{quoted(table.name)} ({listed}) SELECT {listed} FROM source.{quoted(table.name)}"
+    # With an alias, as a replay joins a table of keys: there a bare "rowid" would be a text, and k0 ambiguous.
+    values = ", ".join(f"s.{c}" for c in columns)
+    copy = (
+        f"INSERT INTO main.{quoted(table.name)} ({', '.join(columns)}) SELECT {values} "
+        f"FROM source.{quoted(table.name)} AS s"
+    )
     return Extra("table", table.name, (table.sql,), copy, _try(target, table.sql))
 
 

@@ -37,6 +37,8 @@ class Chunks:
     rows: int
     keeps: tuple[str, ...] = ()
     bound: str = ""
+    last: str = ""
+    is_carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Replay:
     insert: str
     dirty: str = ""
     keeps: tuple[str, ...] = ()
+    is_carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class OnlinePlan:
         yield from (("capture, in the source", sql) for sql in self.capture)
         yield from (("build", s.sql) for s in self.build)
         for chunk in self.chunks:
-            yield from (("copy", sql) for sql in (chunk.bound, chunk.sql, *chunk.keeps) if sql)
+            yield from (("copy", sql) for sql in (chunk.last, chunk.bound, chunk.sql, *chunk.keeps) if sql)
         for replay in self.replays:
             statements = (replay.create, replay.gather, replay.dirty, replay.delete, *replay.keeps, replay.insert)
             yield from (("catch up", sql) for sql in statements if sql)
@@ -133,22 +136,22 @@ def make_online_plan(plan: Plan, *, source: Inventory, target: Inventory, places
 
 def _chunks(plan: Plan, carried: Sequence[Table]) -> Iterator[Chunks]:
     for pair in plan.pairs.values():
-        span, bound = ("", "") if _is_bound(pair.target) else _range(pair.source, "s.")
+        span, bound, last = ("", "", "") if _is_bound(pair.target) else _range(pair.source, "s.")
         keeps = _keeps(plan, pair, f"FROM {pair.name} AS s{span}")
-        yield Chunks(pair.source.name, _copy_sql(pair, plan) + span, plan.rows[pair.source.name], keeps, bound)
+        yield Chunks(pair.source.name, _copy_sql(pair, plan) + span, plan.rows[pair.source.name], keeps, bound, last)
     copies = {e.name: e.copy for e in plan.extras if e.copy}
     for table in carried:
-        span, bound = ("", "") if _is_bound(table) else _range(table, "")
-        yield Chunks(table.name, copies[table.name] + span, plan.rows[table.name], (), bound)
+        span, bound, last = ("", "", "") if _is_bound(table) else _range(table, "s.")
+        yield Chunks(table.name, copies[table.name] + span, plan.rows[table.name], (), bound, last, is_carried=True)
 
 
-def _range(table: Table, alias: str) -> tuple[str, str]:
+def _range(table: Table, alias: str) -> tuple[str, str, str]:
     """The condition of a range of rowids, and the statement that finds where the next one ends; none without rowids."""
     if not table.rowid:
-        return "", ""
+        return "", "", ""
     row = quoted(table.rowid)
     after = f"SELECT {row} AS r FROM source.{quoted(table.name)} WHERE {row} >= :low ORDER BY {row} LIMIT :rows"
-    return f" WHERE {alias}{row} BETWEEN :low AND :high", f"SELECT max(r) FROM ({after})"
+    return f" WHERE {alias}{row} BETWEEN :low AND :high", f"SELECT max(r) FROM ({after})", f"SELECT max({row}) FROM source.{quoted(table.name)}"
 
 
 def _copy_sql(pair: Pair, plan: Plan) -> str:
@@ -179,7 +182,7 @@ def _replays(plan: Plan, carried: Sequence[Table]) -> Iterator[Replay]:
         yield replace(found, dirty=_dirty_sql(pair, rows, plan), keeps=_keeps_anew(plan, pair, found.keys, rows))
     for number, table in enumerate(carried, start=len(plan.pairs)):
         home = _Home(table.name, table.key, [f"k.k{i}" for i in range(len(table.key))])
-        yield _replay(number, Watched(table, table.key), home, f"{copies[table.name]} AS s")
+        yield replace(_replay(number, Watched(table, table.key), home, copies[table.name]), is_carried=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,8 @@ def _replay(number: int, watched: Watched, home: _Home, copied: str) -> Replay:
 
 
 def _match(key: Sequence[str]) -> str:
-    return " AND ".join(f"s.{quoted(c)} IS k.k{i}" for i, c in enumerate(key))
+    """The first form finds a row by its index, the second keeps apart what the key's own collation takes for equal."""
+    return " AND ".join(f"s.{quoted(c)} IS k.k{i} AND +s.{quoted(c)} COLLATE BINARY IS k.k{i}" for i, c in enumerate(key))
 
 
 def _dirty_sql(pair: Pair, rows: str, plan: Plan) -> str:

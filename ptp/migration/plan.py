@@ -204,7 +204,7 @@ def copy_sql(pair: Pair, extras: Sequence[Extra], on_dirty: OnDirty) -> str:
 def _marks(inventory: Inventory, pairs: Mapping[str, Pair], extras: Sequence[Extra]) -> list[Statement]:
     kept = [(p.mapped.source, p.mapped.target) for p in pairs.values() if p.target.autoincrement]
     kept += [(e.name, e.name) for e in extras if e.copy and e.carried and inventory.tables[e.name].autoincrement]
-    return [Statement("mark", sql) for s, t in kept if s in inventory.sequences for sql in mark_sql(s, t)]
+    return [Statement("mark", sql) for s, t in kept if inventory.tables[s].autoincrement for sql in mark_sql(s, t)]
 
 
 def _laters(later: Sequence[str], pairs: Mapping[str, Pair], rows: Mapping[str, int]) -> Iterator[Statement]:

@@ -72,13 +72,18 @@ def _compared(
 def _same_sql(here: str, there: str, table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> str:
     one, other = f"{quoted(here)}.{quoted(table)}", f"{quoted(there)}.{quoted(table)}"
     match = " AND ".join(f"s.{q} = c.{q}" for q in map(quoted, key))
-    equal = " AND ".join(
-        f"s.{q} IS c.{q} COLLATE BINARY AND typeof(s.{q}) = typeof(c.{q})" for q in map(quoted, columns)
-    )
+    equal = _all([f"s.{q} IS c.{q} COLLATE BINARY AND typeof(s.{q}) = typeof(c.{q})" for q in map(quoted, columns)])
     return (
         f"SELECT (SELECT count(*) FROM {one} AS s JOIN {other} AS c ON {match} WHERE {equal or 1}), "
         f"(SELECT count(*) FROM {one}), (SELECT count(*) FROM {other})"
     )
+
+
+def _all(terms: list[str]) -> str:
+    """The terms joined by AND as a balanced tree: a chain would be as deep as it is long, and SQLite stops at 1,000."""
+    while len(terms) > 1:
+        terms = [f"({' AND '.join(terms[n : n + 2])})" for n in range(0, len(terms), 2)]
+    return terms[0] if terms else ""
 
 
 def _elsewhere(db: sqlite3.Connection, here: str, there: str) -> Iterator[str]:
