@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -62,3 +63,8 @@ def load_settings(*, env_file: Path | None = None) -> Settings:
         raise UsageError(f"The environment variable {name} does not fit: {first['msg'].lower()}.") from None
     except UnicodeDecodeError:
         raise UsageError(f"{env_file or '.env'} is not UTF-8 text: save it as such.") from None
+
+
+def temporary_folders() -> tuple[str, ...]:
+    """The folders that the variables name in which SQLite looks for one to sort in, in its own order."""
+    return tuple(os.environ[name] for name in ("SQLITE_TMPDIR", "TMPDIR") if os.environ.get(name))

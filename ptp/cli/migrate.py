@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ptp import terminal
-from ptp.cli.options import Json, NamedEnvironment, OnDirty, Out
+from ptp.cli.options import Driver, Json, NamedEnvironment, OnDirty, Out
 from ptp.cli.planning import Confirm, DryRun, Sql, aligned, chosen_source, tell_preview
 from ptp.errors import DirtySource, UsageError
 from ptp.evidence import Stage, write_stage
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ptp.migration.live import Pace
     from ptp.migration.plan import OnDirty as Policy
-    from ptp.settings import Environment
+    from ptp.settings import DriverName, Environment
     from ptp.workbench.progress import Progress
 
 commands = typer.Typer()
@@ -38,6 +38,8 @@ class Wish:
     pace: Pace
     env: Environment | None
     confirm: str | None
+    fence_reads: bool
+    driver: DriverName | None
 
 
 @commands.command(epilog="Example: ptp migrate --source old.db --target new.db --online")
@@ -68,6 +70,10 @@ def migrate(
     patience: Annotated[
         float, typer.Option(min=1, help="Give up if the target cannot catch up within so many s.", metavar="S")
     ] = 300.0,
+    fence_reads: Annotated[
+        bool, typer.Option("--fence-reads", help="After the cut over, let foreign readers of the source fail, too.")
+    ] = False,
+    driver: Driver = None,
     dry_run: DryRun = False,
     sql: Sql = False,
     as_json: Json = False,
@@ -82,6 +88,7 @@ def migrate(
     schema has held.
     """
     from ptp.engine import database_path
+    from ptp.engine.drivers import driver_of
     from ptp.migration.live import Pace
     from ptp.settings import load_settings
     from ptp.workbench.run import new_run_id
@@ -95,11 +102,15 @@ def migrate(
         raise UsageError("Give --target FILE, or --resume for a migration that was begun; see ptp migrate --help.")
     if rehearse and (resume or dry_run):
         raise UsageError("--rehearse goes alone: it works on a copy, and takes neither --resume nor --dry-run.")
+    if fence_reads and not online:
+        raise UsageError("--fence-reads goes with --online: offline, the source stays as it is.")
+    if online or resume:
+        driver_of(driver or "sqlite3").require("shared process", what="An online migration")
     identity = new_run_id()
     folder = out or load_settings().reports_dir / identity
     pace = Pace(pause=pause / 1000, deadline=deadline, patience=patience)
     new = database_path(target) if target else old
-    wish = Wish(old, new, folder, identity, on_dirty, online, pace, env, confirm)
+    wish = Wish(old, new, folder, identity, on_dirty, online, pace, env, confirm, fence_reads, driver)
     if rehearse:
         _rehearse(wish, as_json=as_json)
     elif resume:
@@ -164,9 +175,18 @@ def _migrate(wish: Wish, *, dry_run: bool, sql: bool, as_json: bool) -> None:
     def work(told: Progress) -> Stage:
         if wish.online:
             return online.migrate_online(
-                old, new, wish.folder, run=wish.run, on_dirty=policy, pace=wish.pace, progress=told
+                old,
+                new,
+                wish.folder,
+                run=wish.run,
+                on_dirty=policy,
+                fence_reads=wish.fence_reads,
+                pace=wish.pace,
+                progress=told,
             )
-        return migrating.migrate(old, new, wish.folder, run=wish.run, on_dirty=policy, progress=told)
+        return migrating.migrate(
+            old, new, wish.folder, run=wish.run, on_dirty=policy, driver=wish.driver, progress=told
+        )
 
     stage = _run(work, wish.folder, as_json=as_json)
     if wish.online:

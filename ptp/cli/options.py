@@ -21,4 +21,8 @@ Out = Annotated[
 NamedEnvironment = Annotated[
     Literal["dev", "staging", "prod"] | None, typer.Option(help="Take the source from this environment's settings.")
 ]
+Driver = Annotated[
+    Literal["sqlite3", "libsql"] | None,
+    typer.Option(help="Driver through which the target is built; PTP_DRIVER if not given."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same data or calls.")]

@@ -91,9 +91,7 @@ def _triggers(watched: Watched, other: str) -> Iterator[str]:
 
 def _trigger(table: Table, name: str, event: str, *body: str) -> str:
     lines = "".join(f"  {sql}\n" for sql in body)
-    return (
-        f"CREATE TRIGGER main.{quoted(f'{_TRIGGER}{name}_{table.name}')} {event} ON {quoted(table.name)}\nBEGIN\n{lines}END"
-    )
+    return f"CREATE TRIGGER main.{quoted(f'{_TRIGGER}{name}_{table.name}')} {event} ON {quoted(table.name)}\nBEGIN\n{lines}END"
 
 
 def _update_of(indexes: Sequence[Index], watched: Watched) -> str:

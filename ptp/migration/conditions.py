@@ -20,13 +20,13 @@ from ptp.engine import attach_read_only, quoted, read_inventory
 from ptp.engine.headers import companion_bytes
 from ptp.engine.locks import lock_of
 from ptp.migration.restore import processes_with
+from ptp.settings import temporary_folders
 
 Version = tuple[int, ...]
 _WITH_PROOF = 2.0  # times the source: the backup, and what is restored from it to prove it
 _TARGET = 1.2  # times the source: indexes and derived tables come on top of the rows
 _SORT = 0.5  # times the source: the largest sort of an index, and temporary tables
 _LOCKS = Path("/proc/locks")
-_TEMPORARY = ("SQLITE_TMPDIR", "TMPDIR")
 _TEMPORARY_TOO = ("/var/tmp", "/usr/tmp", "/tmp")
 
 
@@ -100,8 +100,7 @@ def short_of_room(found: Sequence[Room]) -> tuple[str, ...]:
 
 def temporary_folder() -> Path:
     """Where SQLite sorts: the first folder that it takes, in its own order (tempfiles.html, 5)."""
-    named = [os.environ[name] for name in _TEMPORARY if os.environ.get(name)]
-    for folder in (*named, *_TEMPORARY_TOO):
+    for folder in (*temporary_folders(), *_TEMPORARY_TOO):
         if Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK):
             return Path(folder)
     return Path(gettempdir())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -32,12 +32,17 @@ class Frozen:
     started: float
     until: float
 
-    def move(self, *, phase: str = "settle") -> None:
-        """Let it be left for its successor: the commit point. Raises CannotFinish where the deadline has passed."""
+    def move(self, *, phase: str = "settle", also: Sequence[str] = ()) -> None:
+        """Let it be left for its successor: the commit point, at which the statements of `also` are run, too.
+
+        Raises CannotFinish where the deadline has passed.
+        """
         with writing(self.db):
             done = moves.change_move(
                 self.db, expected="freezing", held_by=self.owner, state="moved", phase=phase, deadline=None
             )
+            for sql in also if done else ():
+                self.db.execute(sql)
         if not done:
             raise CannotFinish(_RAN_OUT)
 

@@ -9,6 +9,7 @@ from ptp.engine import Inventory
 from ptp.engine.inventory import affinity
 from ptp.errors import UnknownShape, UsageError
 from ptp.migration import journal
+from ptp.migration.fence import is_fenced
 
 _SHOWN = 8
 
@@ -23,6 +24,11 @@ def detect_shape(inventory: Inventory, shapes: Sequence[Shape]) -> Shape:
         raise UsageError(
             "This database is at head already (it has ptp's journal): there is nothing to migrate. "
             "To check it against its source: ptp verify --source SOURCE --target THIS."
+        )
+    if is_fenced(inventory):
+        raise UsageError(
+            "This database has moved, and the fence of --fence-reads closes it to readers: use the one that it moved to, "
+            "or take the move back with ptp rollback."
         )
     found = sorted(((differences(inventory, shape), shape) for shape in shapes), key=lambda pair: len(pair[0]))
     differ, nearest = found[0]

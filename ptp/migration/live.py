@@ -22,6 +22,7 @@ from ptp.errors import CannotFinish, DirtySource, SourceChanged, UsageError
 from ptp.migration import journal
 from ptp.migration.build import sync
 from ptp.migration.capture import LOG, release_sql
+from ptp.migration.fence import fence_settings, is_fenced, unfence_sql
 from ptp.migration.online import Chunks, OnlinePlan, Replay
 from ptp.migration.plan import Statement
 
@@ -268,6 +269,18 @@ def end_capture(source: Path) -> None:
     with errors_named(source), connect_file(source) as db, writing(db):
         for sql in release_sql(read_inventory(db)):
             db.execute(sql)
+
+
+def take_fence_down(source: Path) -> None:
+    """Let foreign readers see a source again, as it is; nothing where it has no fence."""
+    with errors_named(source), connect_file(source) as db:
+        if not is_fenced(read_inventory(db)):
+            return
+        for sql in fence_settings():
+            db.execute(sql)
+        with writing(db):
+            for sql in unfence_sql(read_inventory(db)):
+                db.execute(sql)
 
 
 def schema_version(db: sqlite3.Connection, *, schema: str = "main") -> int:

@@ -15,6 +15,7 @@ from ptp.engine import Inventory, literal, quoted
 from ptp.engine.inventory import Table
 from ptp.migration import capture
 from ptp.migration.capture import LOG, Watched
+from ptp.migration.fence import fence_sql
 from ptp.migration.pair import Pair
 from ptp.migration.plan import Plan, Statement, copy_sql
 from ptp.migration.quarantine import TABLE as QUARANTINE
@@ -73,6 +74,7 @@ class OnlinePlan:
     finish: tuple[Statement, ...]
     last: tuple[Statement, ...]
     reverse: tuple[str, ...]
+    fence: tuple[str, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -106,9 +108,12 @@ class OnlinePlan:
         yield from (("build, after the first catch up", s.sql) for s in self.finish)
         yield from (("cut over", s.sql) for s in self.last)
         yield from (("cut over, capture in the target", sql) for sql in self.reverse)
+        yield from (("cut over, fence in the source", sql) for sql in self.fence)
 
 
-def make_online_plan(plan: Plan, *, source: Inventory, target: Inventory, places: tuple[str, str]) -> OnlinePlan:
+def make_online_plan(
+    plan: Plan, *, source: Inventory, target: Inventory, places: tuple[str, str], fence_reads: bool = False
+) -> OnlinePlan:
     """The online form of an offline plan. `target` is the inventory that it builds, `places` are both databases' paths.
 
     With the policy quarantine, values go into quarantine; a row that would go whole stops the run even so, as it takes
@@ -131,6 +136,7 @@ def make_online_plan(plan: Plan, *, source: Inventory, target: Inventory, places
         finish=tuple(s for s in rest if s not in build and s not in last),
         last=tuple(last),
         reverse=capture.capture_sql(arrived, other=places[0]),
+        fence=fence_sql((w.table.name for w in moved), other=places[1]) if fence_reads else (),
     )
 
 
@@ -151,7 +157,11 @@ def _range(table: Table, alias: str) -> tuple[str, str, str]:
         return "", "", ""
     row = quoted(table.rowid)
     after = f"SELECT {row} AS r FROM source.{quoted(table.name)} WHERE {row} >= :low ORDER BY {row} LIMIT :rows"
-    return f" WHERE {alias}{row} BETWEEN :low AND :high", f"SELECT max(r) FROM ({after})", f"SELECT max({row}) FROM source.{quoted(table.name)}"
+    return (
+        f" WHERE {alias}{row} BETWEEN :low AND :high",
+        f"SELECT max(r) FROM ({after})",
+        f"SELECT max({row}) FROM source.{quoted(table.name)}",
+    )
 
 
 def _copy_sql(pair: Pair, plan: Plan) -> str:
@@ -214,7 +224,9 @@ def _replay(number: int, watched: Watched, home: _Home, copied: str) -> Replay:
 
 def _match(key: Sequence[str]) -> str:
     """The first form finds a row by its index, the second keeps apart what the key's own collation takes for equal."""
-    return " AND ".join(f"s.{quoted(c)} IS k.k{i} AND +s.{quoted(c)} COLLATE BINARY IS k.k{i}" for i, c in enumerate(key))
+    return " AND ".join(
+        f"s.{quoted(c)} IS k.k{i} AND +s.{quoted(c)} COLLATE BINARY IS k.k{i}" for i, c in enumerate(key)
+    )
 
 
 def _dirty_sql(pair: Pair, rows: str, plan: Plan) -> str:

@@ -219,7 +219,8 @@ def _key_maps(pair: Pair) -> list[ColumnMap]:
 
 def _equal(alias: str, columns: Sequence[str], values: Sequence[str]) -> str:
     return " AND ".join(
-        f"{alias}.{quoted(c)} IS {v} AND +{alias}.{quoted(c)} COLLATE BINARY IS {v}" for c, v in zip(columns, values, strict=True)
+        f"{alias}.{quoted(c)} IS {v} AND +{alias}.{quoted(c)} COLLATE BINARY IS {v}"
+        for c, v in zip(columns, values, strict=True)
     )
 
 

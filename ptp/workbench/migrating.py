@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptp.engine import check_database, check_nothing_left, check_sound, connect_file, errors_named, read_inventory
+from ptp.engine.drivers import driver_of
 from ptp.errors import CannotFinish, DirtySource, SourceChanged, UsageError
 from ptp.evidence import Stage, read_stage, write_stage
 from ptp.migration.backup import Backup, check_space, fingerprint, take_backup
@@ -21,6 +22,7 @@ from ptp.migration.steps import load_steps
 from ptp.resources import folder
 from ptp.results import Finding, Measurement, Result
 from ptp.schema.shapes import known_shapes
+from ptp.settings import DriverName, load_settings
 from ptp.workbench.alone import one_at_a_time
 from ptp.workbench.dirt import clean_finding as clean_finding
 from ptp.workbench.dirt import dirt_rows
@@ -79,15 +81,18 @@ def migrate(
     run: str,
     on_dirty: OnDirty = "stop",
     shown: str = "",
+    driver: DriverName | None = None,
     progress: Progress = quiet,
 ) -> Stage:
     """Build `target` from `source`, which is only read; plan and backup go to `out`.
 
-    `shown` is the hash of the plan that was shown before, which must be the one that runs; empty for none.
+    `shown` is the hash of the plan that was shown before, which must be the one that runs; empty for none. `driver` is
+    what the target is built through, that of the settings if not given.
 
     Raises DirtySource before anything is changed when values do not convert exactly and `on_dirty` is stop.
     """
     clock = _Clock()
+    through = driver_of(driver or load_settings().driver).name
     plan = plan_of(source, on_dirty=on_dirty)
     _check_shown(plan, shown)
     check_target(target, out=out)
@@ -109,9 +114,10 @@ def migrate(
         run=run,
         now=int(time.time()),
         confirm=lambda: _confirm_unchanged(source, looked.before),
+        driver=through,
         progress=part(progress, 0.6, 1),
     )
-    ran = plan_finding(plan.hash, statements=len(plan.statements))
+    ran = plan_finding(plan.hash, statements=len(plan.statements), through=built.driver)
     results: list[Result] = [clean, backup_finding(backup), _unchanged(looked.before), ran, *looked.notes]
     results += [*_timings(built), *estimates(looked.outlook)]
     took = {PLAN: plan_rows(looked.outlook, {**clock.laps, **built.seconds})}
@@ -207,7 +213,7 @@ def backup_finding(backup: Backup) -> Finding:
     )
 
 
-def plan_finding(plan_hash: str, *, statements: int) -> Finding:
+def plan_finding(plan_hash: str, *, statements: int, through: str) -> Finding:
     """The finding of a plan that ran as it was shown."""
     return Finding(
         id="migrate.plan",
@@ -215,7 +221,7 @@ def plan_finding(plan_hash: str, *, statements: int) -> Finding:
         verdict="pass",
         value=plan_hash[:16],
         n=statements,
-        evidence="plan.sql; SHA-256 over its statements stands in the journal",
+        evidence=f"plan.sql; SHA-256 over its statements stands in the journal; built through {through}",
     )
 
 

@@ -18,6 +18,7 @@ from ptp.migration.backup import take_backup
 from ptp.migration.build import partial_of, remove_partial, sync
 from ptp.migration.capture import without_capture
 from ptp.migration.cutover import frozen
+from ptp.migration.fence import fence_settings
 from ptp.migration.live import (
     NextDatabase,
     Pace,
@@ -34,7 +35,9 @@ from ptp.migration.preflight import inspect_source
 from ptp.results import Finding, Measurement, Result
 from ptp.workbench import migrating
 from ptp.workbench.alone import held_target
+from ptp.workbench.forecasting import PLAN, estimates, here, look_ahead, online_rows
 from ptp.workbench.online_checks import LiveCheck
+from ptp.workbench.preflighting import KNOWN, baseline, notes
 from ptp.workbench.progress import Progress, part, quiet
 from ptp.workbench.situation import look, owner
 
@@ -60,7 +63,7 @@ class Cut:
     keys: int
 
 
-def plan_online(source: Path, target: Path, *, on_dirty: OnDirty = "stop") -> OnlinePlan:
+def plan_online(source: Path, target: Path, *, on_dirty: OnDirty = "stop", fence_reads: bool = False) -> OnlinePlan:
     """Plan an online migration of `source` to `target`; raises UsageError where it cannot be migrated at all."""
     plan = migrating.plan_of(source, on_dirty=on_dirty)
     with errors_named(source), connect_file(source, read_only=True) as db:
@@ -71,14 +74,16 @@ def plan_online(source: Path, target: Path, *, on_dirty: OnDirty = "stop") -> On
                 scratch.execute(statement.sql)
         head = read_inventory(scratch)
     places = (str(source.absolute()), str(target.absolute()))
-    return make_online_plan(plan, source=inventory, target=head, places=places)
+    return make_online_plan(plan, source=inventory, target=head, places=places, fence_reads=fence_reads)
 
 
-def check_movable(source: Path, target: Path, *, out: Path, on_dirty: OnDirty = "stop") -> OnlinePlan:
+def check_movable(
+    source: Path, target: Path, *, out: Path, on_dirty: OnDirty = "stop", fence_reads: bool = False
+) -> OnlinePlan:
     """The plan of an online migration that nothing known beforehand speaks against; raises UsageError otherwise."""
     check_database(source)
     look(source).refuse_if_begun()
-    plan = plan_online(source, target, on_dirty=on_dirty)
+    plan = plan_online(source, target, on_dirty=on_dirty, fence_reads=fence_reads)
     migrating.check_target(target, out=out)
     check_wal(source)
     return plan
@@ -91,6 +96,7 @@ def migrate_online(
     *,
     run: str,
     on_dirty: OnDirty = "stop",
+    fence_reads: bool = False,
     pace: Pace | None = None,
     progress: Progress = quiet,
 ) -> Stage:
@@ -101,12 +107,17 @@ def migrate_online(
     """
     started = time.perf_counter()
     with locks.held(source, doing="an online migration"), held_target(target, doing="an online migration"):
-        plan = check_movable(source, target, out=out, on_dirty=on_dirty)
+        plan = check_movable(source, target, out=out, on_dirty=on_dirty, fence_reads=fence_reads)
         moving = Moving(source, target, run, plan, pace or Pace())
         (out / "plan.sql").write_text(f"-- plan {moving.plan.hash}\n{moving.plan.text}", encoding="utf-8")
-        results = list(_before(moving, out, part(progress, 0.0, 0.3)))
+        outlook = look_ahead(plan.base, source)
+        known, broken = baseline(source)
+        results: list[Result] = [*notes(source, target, backup=out / migrating.BACKUP, online=True), known]
+        results += _before(moving, out, part(progress, 0.0, 0.3))
         results += _captured(moving, part(progress, 0.3, 1.0))
-    return Stage(migrating.NAME, migrating.TITLE, time.perf_counter() - started, tuple(results), {})
+    results += estimates(outlook)
+    tables = {PLAN: online_rows(outlook, results), **({KNOWN: broken} if broken else {})}
+    return Stage(migrating.NAME, migrating.TITLE, time.perf_counter() - started, tuple(results), tables)
 
 
 def _before(moving: Moving, out: Path, progress: Progress) -> Iterator[Result]:
@@ -159,7 +170,9 @@ def _captured(moving: Moving, progress: Progress) -> Iterator[Result]:
             yield check.finding()
     progress(1.0, "moved")
     yield _paused(cut, moving.pace)
-    yield migrating.plan_finding(moving.plan.hash, statements=moving.plan.size)
+    yield migrating.plan_finding(
+        moving.plan.hash, statements=moving.plan.size, through=f"sqlite3, SQLite {sqlite3.sqlite_version}"
+    )
 
 
 @contextmanager
@@ -233,13 +246,15 @@ def _cut_over(db: NextDatabase, live: sqlite3.Connection, moving: Moving, check:
     def unchanged() -> None:
         check_schema_version(live, terms.version)
 
+    for sql in fence_settings() if moving.plan.fence else ():
+        live.execute(sql)
     with frozen(live, owner=owner(), deadline=moving.pace.deadline, check=unchanged) as ice:
         with db.snapshot(durable=True):
             keys = db.replay()
             db.complete(seconds=terms.seconds)
         with check.readers() as (old, new):
             check.last(old, new)
-        ice.move()
+        ice.move(also=moving.plan.fence)
         # A power failure may undo this, and does no harm: whoever comes next opens what its predecessor was left for.
         db.open()
         return Cut(time.monotonic() - ice.started, keys)
@@ -269,4 +284,4 @@ class _Clock:
     def lap(self, name: str) -> Measurement:
         now = time.perf_counter()
         took, self._last = now - self._last, now
-        return Measurement(f"online: {name}", "s", (took,))
+        return Measurement(f"online: {name}", "s", (took,), here())

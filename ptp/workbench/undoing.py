@@ -16,7 +16,8 @@ from ptp.evidence import Stage
 from ptp.migration import quarantine
 from ptp.migration.capture import LOG, release_sql, without_capture
 from ptp.migration.cutover import frozen
-from ptp.migration.live import Pace, end_capture
+from ptp.migration.fence import is_fenced
+from ptp.migration.live import Pace, end_capture, take_fence_down
 from ptp.migration.online import OnlinePlan
 from ptp.migration.plan import OnDirty
 from ptp.migration.reverse import Back, backs, marks_sql, without_place, write_back
@@ -56,7 +57,15 @@ def look_back(source: Path) -> WayBack:
         return WayBack(situation.words, 0, ())
     with errors_named(situation.target), connect_file(situation.target, read_only=True) as db:
         (keys,) = db.execute(f"SELECT count(*) FROM (SELECT DISTINCT * FROM {LOG})").fetchone()
+        if _has_fence(source):
+            words = f"{situation.words} Its fence comes down first; what has no place in it is looked for after that."
+            return WayBack(words, keys, ())
         return WayBack(situation.words, keys, tuple(_without_place(db, situation)))
+
+
+def _has_fence(source: Path) -> bool:
+    with errors_named(source), connect_file(source, read_only=True) as db:
+        return is_fenced(read_inventory(db))
 
 
 def roll_back(
@@ -74,6 +83,7 @@ def roll_back(
     with _held(source, look(source).target, doing="a rollback"):
         situation = _begun(source, without_target=without_target)
         thaw(situation)
+        take_fence_down(source)
         situation = _begun(source, without_target=without_target)
         assert situation.here is not None
         if without_target or situation.is_rolled_back:
@@ -103,16 +113,30 @@ def resume(source: Path, out: Path, *, run: str, pace: Pace | None = None, progr
             return Stage(NAME, TITLE, 0.0, (_undone(situation),))
         if situation.here and situation.here.state == "next":
             return _kept_on(situation)
-        on_dirty = _policy(situation)
+        on_dirty, fence_reads = _wishes(situation)
         tidy(source, situation.target)
-    return migrate_online(source, situation.target, out, run=run, on_dirty=on_dirty, pace=pace, progress=progress)
+    return migrate_online(
+        source,
+        situation.target,
+        out,
+        run=run,
+        on_dirty=on_dirty,
+        fence_reads=fence_reads,
+        pace=pace,
+        progress=progress,
+    )
 
 
-def _policy(situation: Situation) -> OnDirty:
-    """What the interrupted migration was told to do with dirty values: that of which its plan is the plan."""
+def _wishes(situation: Situation) -> tuple[OnDirty, bool]:
+    """What the interrupted migration was told of dirty values and of readers: that of which its plan is the plan."""
     assert situation.here is not None
-    kept = plan_online(situation.source, situation.target, on_dirty="quarantine")
-    return "quarantine" if kept.hash == situation.here.plan else "stop"
+    policies: tuple[OnDirty, ...] = ("stop", "quarantine")
+    for on_dirty in policies:
+        for fence_reads in (False, True):
+            plan = plan_online(situation.source, situation.target, on_dirty=on_dirty, fence_reads=fence_reads)
+            if plan.hash == situation.here.plan:
+                return on_dirty, fence_reads
+    return "stop", False
 
 
 @contextmanager

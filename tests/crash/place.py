@@ -23,6 +23,8 @@ from tests.crash.writes import write_all, written
 
 ROOT = Path(__file__).parents[2]
 PACE = 0.01  # seconds between two writes of the application
+At = int | float | tuple[str, int, int]
+"""Where a command dies: the number of a point; seconds; or how a point's text begins, the how manieth, how many later."""
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
@@ -158,10 +160,10 @@ class Place:
         """Run a command to its end."""
         return self.end(self.begin(command, told=told, **more), told=told)
 
-    def kill_at(self, command: str, at: int | float) -> Ended:
+    def kill_at(self, command: str, at: At) -> Ended:
         """Run a command that dies at a point, or from outside after so many seconds; if it is not at its end by then."""
-        if isinstance(at, int):
-            return self.run(command, at=at)
+        if not isinstance(at, float):
+            return self.run(command, **{"at": at} if isinstance(at, int) else {"after": at})
         pid = self.begin(command)
         time.sleep(at)
         kill(pid)

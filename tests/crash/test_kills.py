@@ -14,10 +14,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crash.place import Place
-from tests.crash.trials import TRIALS, keep_states, try_all
+from tests.crash.trials import FROZEN, TRIALS, keep_states, try_all
 
 _STATES = {"rollback": "moved", "settle": "moved", "resume a freezing": "freezing", "resume a left": "left"}
-_TRIED = {"offline": 8, "online": 16, "rollback": 9, "settle": 2, "resume a freezing": 5, "resume a left": 2}
+_TRIED = {"offline": 8, "online": 12, "rollback": 6, "settle": 2, "resume a freezing": 5, "resume a left": 2}
 
 
 @pytest.fixture(scope="module", params=["raw", pytest.param("drizzle", marks=pytest.mark.torture)])
@@ -39,6 +39,16 @@ def test_killed_at_a_statement(place: Place, name: str) -> None:
     wanted = _TRIED[name]
     stride = len(names) / wanted
     assert try_all(place, TRIALS[name], [int(stride * (n + 0.5)) for n in range(wanted)], names) == wanted
+
+
+@pytest.mark.parametrize("name", ["online", "rollback"])
+def test_killed_after_each_commit_from_the_freeze_on(place: Place, name: str) -> None:
+    """What is on the disk changes with a commit: so these are all the states that a death can leave."""
+    names = points_of(place, name)
+    freeze = next(n for n, text in enumerate(names) if text.startswith(FROZEN[0]))
+    later = [n - freeze for n, text in enumerate(names) if n > freeze and text == "after COMMIT"]
+    assert len(later) >= 4
+    assert try_all(place, TRIALS[name], [(*FROZEN[:2], more) for more in later], []) == len(later)
 
 
 @pytest.mark.torture

@@ -102,7 +102,7 @@ def go_on(place: Place, command: str, way: str, before: dict[str, bytes]) -> Non
         place.is_whole(place.target)
         return
     assert len(place.writable()) <= 1
-    finish(place, way)
+    finish(place, way, may_be_done=command == "rollback")
 
 
 def record(place: Place, command: str, *, weakened: bool = False) -> tuple[dict[str, bytes], list[Event]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from ptp.engine import connect_file, moves
-from tests.crash.place import Ended, Place
+from tests.crash.place import At, Ended, Place
 
 KILLED = -9
 LOCKS = {"old.db.ptp-lock", "new.db.ptp-lock"}
@@ -21,7 +21,7 @@ _TOLD = re.compile(
 )
 
 
-def kill_offline(place: Place, at: int | float, way: str) -> None:
+def kill_offline(place: Place, at: At, way: str) -> None:
     """Killed offline: the source was only read, and the same command goes on."""
     place.reset()
     before = place.source.read_bytes()
@@ -39,7 +39,7 @@ def kill_offline(place: Place, at: int | float, way: str) -> None:
     assert place.leftovers() <= (LOCKS if again.code else set())
 
 
-def kill_online(place: Place, at: int | float, way: str) -> None:
+def kill_online(place: Place, at: At, way: str) -> None:
     """Killed online, while an application writes: it goes on writing, and the migration is finished or undone."""
     place.reset()
     with place.application():
@@ -51,19 +51,19 @@ def kill_online(place: Place, at: int | float, way: str) -> None:
         assert place.writable() == ["old.db"]
 
 
-def kill_rollback(place: Place, at: int | float, way: str) -> None:
+def kill_rollback(place: Place, at: At, way: str) -> None:
     """Killed while it takes a migration back, and an application writes."""
     place.reset("moved")
     with place.application(first=place.acknowledged()):
         place.await_writes()
         place.kill_at("rollback briefly", at)
         the_application_goes_on(place)
-    finish(place, way)
+    finish(place, way, may_be_done=True)
     if way == "rollback":
         assert place.writable() == ["old.db"]
 
 
-def kill_settle(place: Place, at: int | float, way: str) -> None:
+def kill_settle(place: Place, at: At, way: str) -> None:
     """Killed while it ends a migration for good."""
     place.reset("moved")
     place.kill_at("settle", at)
@@ -75,10 +75,10 @@ def kill_settle(place: Place, at: int | float, way: str) -> None:
     assert place.leftovers() == set()
 
 
-def kill_resumed(state: str) -> Callable[[Place, int | float, str], None]:
+def kill_resumed(state: str) -> Callable[[Place, At, str], None]:
     """Killed while it finishes a migration that was killed before."""
 
-    def trial(place: Place, at: int | float, way: str) -> None:
+    def trial(place: Place, at: At, way: str) -> None:
         place.reset(state)
         place.kill_at("resume briefly", at)
         assert len(place.writable()) <= 1
@@ -96,8 +96,11 @@ def the_application_goes_on(place: Place) -> None:
     assert len(place.writable()) <= 1
 
 
-def finish(place: Place, way: str) -> None:
-    """The next command tells what is, and changes nothing; the way out ends with one database, which is whole."""
+def finish(place: Place, way: str, *, may_be_done: bool = False) -> None:
+    """The next command tells what is, and changes nothing; the way out ends with one database, which is whole.
+
+    Only a rollback may have come to its end, so that nothing is left to be finished.
+    """
     before = states(place)
     told = place.run("online")
     if told.code:
@@ -106,7 +109,8 @@ def finish(place: Place, way: str) -> None:
     elif before[0]:
         raise AssertionError(f"begun twice: {before}")
     ended = place.run(way)
-    if ended.code:  # only where a rollback had come to its end
+    if ended.code:
+        assert may_be_done, (told.text, ended.text)
         assert ended.code == 2, ended.text
         assert "nothing to undo" in ended.text or "nothing to resume" in ended.text, ended.text
         assert place.writable() == ["old.db"]
@@ -132,9 +136,7 @@ def states(place: Place) -> tuple[object, object]:
     return found[0], found[1]
 
 
-def try_all(
-    place: Place, trial: Callable[[Place, int | float, str], None], points: Iterable[int | float], names: list[str]
-) -> int:
+def try_all(place: Place, trial: Callable[[Place, At, str], None], points: Iterable[At], names: list[str]) -> int:
     """Try points, with both ways out by turns; all that fail are told together. How many were tried."""
     failed, tried = [], 0
     for tried, at in enumerate(points, start=1):
@@ -142,7 +144,7 @@ def try_all(
         try:
             trial(place, at, way)
         except AssertionError as problem:
-            what = names[at] if isinstance(at, int) and at < len(names) else "at a moment"
+            what = names[at] if isinstance(at, int) and at < len(names) else ""
             failed.append(f"{at} ({' '.join(what.split())[:120]}), {way}: {' '.join(str(problem).split())[:600]}")
     assert not failed, f"{len(failed)} of {tried}:\n" + "\n".join(failed)
     return tried
@@ -163,7 +165,7 @@ def keep_states(place: Place) -> None:
         place.keep(state)
 
 
-Trial = Callable[[Place, int | float, str], None]
+Trial = Callable[[Place, At, str], None]
 TRIALS: dict[str, Trial] = {
     "offline": kill_offline,
     "online": kill_online,

@@ -25,7 +25,7 @@ from ptp.engine.following import Follower
 from ptp.errors import CannotFinish, DirtySource, GateFailed, Moved, SourceChanged, UsageError
 from ptp.migration import live as live_module
 from ptp.migration.live import Pace, end_capture
-from ptp.workbench.migrating import migrate
+from ptp.workbench.migrating import migrate, plan_of
 from ptp.workbench.online import migrate_online
 from ptp.workbench.undoing import look_back, resume, roll_back, settle
 from ptp.workload.demo import write_demo
@@ -479,6 +479,23 @@ class TestRollback:
             roll_back(raw.source)
         with pytest.raises(sqlite3.IntegrityError, match="has moved"):
             raw.edit("UPDATE users SET name = 'x'")
+
+    def test_a_fence_lets_foreign_readers_fail_and_comes_down_with_the_rollback(self, place: Place) -> None:
+        before = contents(place.source)
+        place.move(fence_reads=True)
+        with closing(sqlite3.connect(place.source)) as reader:
+            with pytest.raises(sqlite3.OperationalError, match=f"has moved to {place.target}: open that one"):
+                reader.execute("SELECT * FROM users")
+        with pytest.raises(UsageError, match="the fence of --fence-reads closes it"):
+            plan_of(place.source)
+        follower = Follower(place.source, shape=place.shape)
+        follower.transact({"head": lambda db: db.exec_driver_sql("UPDATE users SET name = 'x' WHERE id = 1")})
+        follower.close()
+        assert look_back(place.source).keys > 0
+        roll_back(place.source)
+        after = contents(place.source)
+        assert [row for row in after.pop("users") if row[0] != 1] == [r for r in before.pop("users") if r[0] != 1]
+        assert after == before
 
     def test_where_nothing_was_begun_there_is_nothing_to_undo(self, raw: Place) -> None:
         for command in (roll_back, settle, look_back):
