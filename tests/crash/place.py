@@ -23,8 +23,10 @@ from tests.crash.writes import write_all, written
 
 ROOT = Path(__file__).parents[2]
 PACE = 0.01  # seconds between two writes of the application
-At = int | float | tuple[str, int, int]
-"""Where a command dies: the number of a point; seconds; or how a point's text begins, the how manieth, how many later."""
+At = int | float | tuple[str | int, ...]
+"""Where a command dies: the number of a point; seconds; or how a point's text begins, the how manieth, how many later,
+and then perhaps the same again from there.
+"""
 Rows = dict[str, list[tuple[Any, ...]]]
 
 

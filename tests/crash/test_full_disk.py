@@ -72,7 +72,7 @@ ONLINE = {
     "backup": BACKUP,
     "build": ("after ATTACH", 1, 0),
     "catch up": (_PHASE, 2, 1),
-    "arm": ('before CREATE TRIGGER "ptp_capture_insert', 12, 0),
+    "arm": ("after CREATE TABLE ptp_move", 2, 0),
     "cut over": FROZEN,
 }
 BACK = {

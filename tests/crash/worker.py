@@ -92,10 +92,10 @@ class Points:
 
     def _point(self, what: str) -> None:
         if self._after and what.startswith(self._after[0]):
-            beginning, times, more = self._after
-            self._after = [beginning, times - 1, more]
+            beginning, times, more, *then = self._after
+            self._after = [beginning, times - 1, more, *then]
             if times == 1:
-                self._at, self._after = len(self._seen) + more, None
+                self._at, self._after = (None, then) if then else (len(self._seen) + more, None)
         if len(self._seen) == self._at:
             os.kill(os.getpid(), self._signal)
         self._seen.append(what)

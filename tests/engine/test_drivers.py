@@ -292,7 +292,7 @@ CLASSES: list[tuple[Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "kind", "bytes_"), CLASSES, ids=lambda v: repr(v)[:24])
+@pytest.mark.parametrize(("value", "kind", "bytes_"), CLASSES, ids=lambda v: repr(v)[:24].partition(" at ")[0])
 def test_a_value_is_bound_as_it_is(name: str, path: Path, value: Any, kind: str, bytes_: str) -> None:
     make(path, "CREATE TABLE t (a)")
     with connect(path, driver=name) as db:
