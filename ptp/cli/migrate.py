@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ptp.migration.live import Pace
     from ptp.migration.plan import OnDirty as Policy
-    from ptp.settings import DriverName, Environment
+    from ptp.settings import Environment
     from ptp.workbench.progress import Progress
 
 commands = typer.Typer()
@@ -39,7 +39,7 @@ class Wish:
     env: Environment | None
     confirm: str | None
     fence_reads: bool
-    driver: DriverName | None
+    driver: str | None
 
 
 @commands.command(epilog="Example: ptp migrate --source old.db --target new.db --online")

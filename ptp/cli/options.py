@@ -22,7 +22,7 @@ NamedEnvironment = Annotated[
     Literal["dev", "staging", "prod"] | None, typer.Option(help="Take the source from this environment's settings.")
 ]
 Driver = Annotated[
-    Literal["sqlite3", "libsql"] | None,
-    typer.Option(help="Driver through which the target is built; PTP_DRIVER if not given."),
+    str | None,
+    typer.Option(help="Driver that builds the target, sqlite3 or libsql; PTP_DRIVER if not given.", metavar="NAME"),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same data or calls.")]

@@ -14,7 +14,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptp.conversions import Value
 from ptp.engine import connect_file, errors_named, moves, quoted, read_inventory
 from ptp.engine.files import file_uri
 from ptp.engine.moves import Move, writing
@@ -185,10 +184,9 @@ class NextDatabase:
             self.keys += found
         return changed
 
-    def changed_since(self, place: int) -> list[tuple[Replay, list[tuple[Value, ...]]]]:
-        """The keys that were logged since a place up to the one that is reached, by table."""
-        changed = self.gather(place, self.replayed)
-        return [(r, self.db.execute(f"SELECT * FROM {r.keys}").fetchall()) for r in changed]
+    def changed_since(self, place: int) -> list[Replay]:
+        """The replays that anything was logged for since a place up to the one that is reached; their keys are gathered."""
+        return self.gather(place, self.replayed)
 
     def _refuse_dirt(self, replay: Replay) -> None:
         found = self.db.execute(replay.dirty).fetchone() if replay.dirty else None

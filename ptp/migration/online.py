@@ -20,6 +20,7 @@ from ptp.migration.pair import Pair
 from ptp.migration.plan import Plan, Statement, copy_sql
 from ptp.migration.quarantine import TABLE as QUARANTINE
 from ptp.migration.quarantine import keep_value_sql, key_text_sql
+from ptp.migration.references import Reference, references
 
 _SKIPPED = ("BEGIN", "COMMIT", "DETACH source", "PRAGMA main.journal_mode = WAL")
 
@@ -75,6 +76,7 @@ class OnlinePlan:
     last: tuple[Statement, ...]
     reverse: tuple[str, ...]
     fence: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -106,6 +108,7 @@ class OnlinePlan:
             statements = (replay.create, replay.gather, replay.dirty, replay.delete, *replay.keeps, replay.insert)
             yield from (("catch up", sql) for sql in statements if sql)
         yield from (("build, after the first catch up", s.sql) for s in self.finish)
+        yield from (("verify, references", sql) for r in self.references for sql in r.statements)
         yield from (("cut over", s.sql) for s in self.last)
         yield from (("cut over, capture in the target", sql) for sql in self.reverse)
         yield from (("cut over, fence in the source", sql) for sql in self.fence)
@@ -127,16 +130,19 @@ def make_online_plan(
     rest = [s for s in plan.statements if s.sql not in _SKIPPED and s.kind not in ("copy", "quarantine")]
     build = [s for s in rest if s.kind in ("setting", "table") and "ignore_check_constraints" not in s.sql]
     last = [s for s in rest if s.kind == "mark" or s.sql in triggers]
+    replays = tuple(_replays(plan, carried))
+    keys = {r.target: r.keys for r in replays}
     return OnlinePlan(
         base=plan,
         capture=capture.capture_sql(moved, other=places[1]),
         build=tuple(build),
         chunks=tuple(_chunks(plan, carried)),
-        replays=tuple(_replays(plan, carried)),
+        replays=replays,
         finish=tuple(s for s in rest if s not in build and s not in last),
         last=tuple(last),
         reverse=capture.capture_sql(arrived, other=places[0]),
         fence=fence_sql((w.table.name for w in moved), other=places[1]) if fence_reads else (),
+        references=tuple(references(plan.pairs, keys, target, {t.name for t in carried})),
     )
 
 

@@ -22,7 +22,7 @@ from ptp.migration.steps import load_steps
 from ptp.resources import folder
 from ptp.results import Finding, Measurement, Result
 from ptp.schema.shapes import known_shapes
-from ptp.settings import DriverName, load_settings
+from ptp.settings import load_settings
 from ptp.workbench.alone import one_at_a_time
 from ptp.workbench.dirt import clean_finding as clean_finding
 from ptp.workbench.dirt import dirt_rows
@@ -81,7 +81,7 @@ def migrate(
     run: str,
     on_dirty: OnDirty = "stop",
     shown: str = "",
-    driver: DriverName | None = None,
+    driver: str | None = None,
     progress: Progress = quiet,
 ) -> Stage:
     """Build `target` from `source`, which is only read; plan and backup go to `out`.

@@ -160,6 +160,7 @@ def _captured(moving: Moving, progress: Progress) -> Iterator[Result]:
             _enter_phase(live, "verify")
             check = LiveCheck(db, moving.plan, moving.source)
             check.whole(between=between, progress=part(progress, 0.6, 0.95))
+            check.references()
             yield clock.lap("verify")
             db.arm(_successor(moving), moving.target)
             _enter_phase(live, "cut over")

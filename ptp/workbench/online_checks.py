@@ -21,13 +21,14 @@ from ptp.migration import quarantine
 from ptp.migration.capture import LOG
 from ptp.migration.live import NextDatabase
 from ptp.migration.online import OnlinePlan
+from ptp.migration.references import refuse_broken, refuse_logged, refuse_new
 from ptp.results import Finding
 from ptp.verification.content import Pair, compare_span
 from ptp.verification.kept import Kept
 from ptp.verification.keyed import compare_keys
 from ptp.verification.pairing import Pairing, carried_pairing, mapped_pairing
 from ptp.verification.parallel import parts_of
-from ptp.verification.rows import Span
+from ptp.verification.rows import Span, fetch_exactly
 from ptp.verification.tally import Tally
 from ptp.workbench.progress import Progress
 
@@ -66,6 +67,16 @@ class LiveCheck:
                     self._judge(self._compare(old, new, part.pairing, part.span))
                 between()
 
+    def references(self) -> None:
+        """Look at every reference of the target, once; raises DirtySource at one that the source came to break.
+
+        What is logged after this is looked at with the rows that are compared again.
+        """
+        if unsure := refuse_broken(self.db.db, self.plan.references):
+            with self.db.snapshot():
+                self.db.replay()
+                refuse_new(self.db.db, unsure)
+
     def again(self, *, between: Callable[[], None], pause: float, until: float) -> None:
         """Look again at what was logged since, until a round is as short as the pause allows.
 
@@ -87,8 +98,11 @@ class LiveCheck:
                     )
 
     def last(self, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
-        """Compare the rows that were logged since, on two connections that stand at the same place."""
-        for replay, keys in self.db.changed_since(self.checked):
+        """Compare the rows that were logged since, and their references, on two connections that stand at the same place."""
+        changed = self.db.changed_since(self.checked)
+        refuse_logged(self.db.db, self.plan.references, {r.target for r in changed})
+        for replay in changed:
+            keys = fetch_exactly(self.db.db, f"SELECT * FROM {replay.keys}")
             self.keys += len(keys)
             pairing = self.pairings[replay.target]
             self._judge(compare_keys(_pair(old, new), pairing, keys=keys, kept=self._kept(new)))

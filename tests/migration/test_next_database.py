@@ -235,7 +235,6 @@ class TestCapture:
         captured.execute("DELETE FROM t")
         assert [op for op, _, _ in logged(captured)] == ["I"] * 4 + ["U"] * 7 + ["D"] * 7
 
-    @pytest.mark.xfail(strict=True, reason="a row is logged once for each unique index by which it is found")
     @pytest.mark.parametrize(
         ("sql", "rows"),
         [
@@ -457,9 +456,6 @@ class TestCatchUp:
         bare.online({COMPARING: ["UPDATE users SET last_login = 'never' WHERE id = 2"]}, on_dirty="quarantine")
         assert bare.ask("SELECT row_key, original FROM ptp_quarantine") == [("2", "never")]
 
-    @pytest.mark.xfail(
-        strict=True, reason="no reference is looked at after the preflight: the target opens with an orphan"
-    )
     @pytest.mark.parametrize(
         "sql",
         [

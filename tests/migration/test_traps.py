@@ -346,7 +346,6 @@ def test_trap_07_ids_of_deleted_rows_are_not_used_again(raw: Place, way: str) ->
         assert db.execute(added).fetchone()[0] > 99_999
 
 
-@pytest.mark.xfail(strict=True, reason="the plan has no mark for a table that has none yet when it is made")
 def test_trap_07_nor_where_they_were_used_and_deleted_while_the_target_was_built(raw: Place) -> None:
     raw.edit("CREATE TABLE bag (id INTEGER PRIMARY KEY AUTOINCREMENT, a)")
     raw.online({COPIED: ["INSERT INTO bag VALUES (100, 'x')", "DELETE FROM bag"]})
@@ -546,7 +545,6 @@ def test_trap_15_no_transaction_of_a_build_keeps_others_from_writing(raw: Place)
     assert raw.ask("SELECT login_count FROM users WHERE id = 1") == [(before + len(seen),)]
 
 
-@pytest.mark.xfail(strict=True, reason="a table is copied up to its last row, which is always a new one")
 def test_trap_15_copying_a_table_that_grows_all_the_time_comes_to_an_end(raw: Place) -> None:
     """A row a chunk is enough: what comes after the first look is in the log, and is replayed."""
     chunks = 0
