@@ -23,7 +23,7 @@ def rollback(
         float, typer.Option(min=0.1, max=3600, help="After so many s anyone may lift the freeze.", metavar="S")
     ] = 60.0,
     without_target: Annotated[
-        bool, typer.Option("--without-target", help="The target is lost or settled: open the source as it was.")
+        bool, typer.Option("--without-target", help="The target is lost: open the source as it was at the cut over.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
     as_json: Json = False,

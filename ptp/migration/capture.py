@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from ptp.engine import Inventory, literal, moves, quoted
 from ptp.engine.inventory import Index, Table
 from ptp.engine.sql import index_parts
+from ptp.errors import UsageError
 
 LOG = "ptp_log"
 _TRIGGER = "ptp_capture_"
@@ -50,12 +51,39 @@ def capture_sql(tables: Sequence[Watched], *, other: str) -> tuple[str, ...]:
 
 def release_sql(inventory: Inventory) -> tuple[str, ...]:
     """Statements that take away whatever stands of a capture; none where there is none."""
+    if not _is_captured(inventory):
+        return ()
     triggers = [f"DROP TRIGGER {quoted(n)}" for n in inventory.objects if is_capture(n)]
     return (*triggers, *(f"DROP TABLE {name}" for name in (LOG, moves.TABLE) if name in inventory.tables))
 
 
+def refuse_names(inventory: Inventory) -> None:
+    """Raise UsageError where a source without a capture has a name that a capture gives: it would be taken for one."""
+    if _is_captured(inventory):
+        return
+    taken = [f"{'table' if n in inventory.tables else inventory.objects[n].kind} {n}" for n in _names_of_ours(inventory)]
+    if taken:
+        raise UsageError(
+            f"The source has a {taken[0]}, a name that ptp gives to what it puts into a database: rename it there, or "
+            "drop it if it is not needed."
+        )
+
+
+def _names_of_ours(inventory: Inventory) -> Iterator[str]:
+    yield from (n for n in (*inventory.tables, *inventory.objects) if n.lower() in (LOG, moves.TABLE))
+    yield from (n for n, o in inventory.objects.items() if o.kind == "trigger" and is_capture(n.lower()))
+
+
+def _is_captured(inventory: Inventory) -> bool:
+    """Whether the state row's table is there, and is ptp's own."""
+    found = inventory.tables.get(moves.TABLE)
+    return found is not None and found.sql == moves.DDL
+
+
 def without_capture(inventory: Inventory) -> Inventory:
-    """An inventory as it is apart from a capture."""
+    """An inventory as it is apart from a capture; what only has the name of a part of one is left in it."""
+    if not _is_captured(inventory):
+        return inventory
     return replace(
         inventory,
         tables={n: t for n, t in inventory.tables.items() if n not in (LOG, moves.TABLE)},

@@ -26,7 +26,7 @@ class Back:
     """How one table goes back. The source is `main`, the target is attached as `target`; :after is a place in its log.
 
     `refused` finds the first row that the source's shape cannot hold, with the column; `named` are the keys of all
-    rows concerned, as the source has them.
+    rows concerned, as the source has them, of which it gives those with two numbers and all between.
     """
 
     source: str
@@ -108,6 +108,14 @@ def _gather(number: int, table: str, width: int) -> tuple[str, str, str]:
     )
 
 
+def _gather_all(keys: str, table: Table) -> str:
+    """A VACUUM, of either side, numbers rowids anew: where anything was logged, such a table goes back as a whole."""
+    row = quoted(table.rowid)
+    logged = f"EXISTS (SELECT 1 FROM target.{LOG} WHERE name = {literal(table.name)})"
+    here, there = (f"SELECT {row} FROM {schema}.{quoted(table.name)} WHERE {logged}" for schema in ("main", "target"))
+    return f"INSERT OR IGNORE INTO {keys} {here} UNION {there}"
+
+
 def _mapped(number: int, pair: Pair, extras: Sequence[Extra]) -> Back:
     keys, create, gather = _gather(number, pair.mapped.target, len(pair.mapped.key))
     rows = f"temp.ptp_back_rows_{number}"
@@ -138,12 +146,14 @@ def _mapped(number: int, pair: Pair, extras: Sequence[Extra]) -> Back:
         statements=(create, gather, build),
         refused=_refused(pair, rows, columns),
         write=_write(pair.mapped.source, pair.mapped.source_key, kept, keys, rows, columns),
-        named=f"SELECT {', '.join(kept)} FROM {keys} AS k",
+        named=f"SELECT {', '.join(kept)} FROM {keys} AS k WHERE k.rowid BETWEEN ? AND ?",
     )
 
 
 def _carried(number: int, table: Table) -> Back:
     keys, create, gather = _gather(number, table.name, len(table.key))
+    if not table.has_key:
+        gather = _gather_all(keys, table)
     rows = f"temp.ptp_back_rows_{number}"
     names = [f"k.k{i}" for i in range(len(table.key))]
     columns = list(table.stored_columns) if table.has_key else [table.rowid, *table.stored_columns]
@@ -153,7 +163,7 @@ def _carried(number: int, table: Table) -> Back:
         f"CROSS JOIN target.{quoted(table.name)} AS t ON {_equal('t', table.key, names)}"
     )
     write = _write(table.name, table.key, names, keys, rows, columns)
-    named = f"SELECT * FROM {keys}"
+    named = f"SELECT * FROM {keys} AS k WHERE k.rowid BETWEEN ? AND ?"
     return Back(table.name, table.name, keys, rows, (create, gather, build), "", write, named)
 
 

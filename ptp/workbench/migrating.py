@@ -13,7 +13,7 @@ from ptp.errors import CannotFinish, DirtySource, SourceChanged, UsageError
 from ptp.evidence import Stage, read_stage, write_stage
 from ptp.migration.backup import Backup, check_space, fingerprint, take_backup
 from ptp.migration.build import Built, build
-from ptp.migration.capture import without_capture
+from ptp.migration.capture import refuse_names, without_capture
 from ptp.migration.detect import detect_shape
 from ptp.migration.journal import check_steps, has_journal, steps_done
 from ptp.migration.plan import OnDirty, Plan, make_plan
@@ -42,7 +42,9 @@ def plan_of(source: Path, *, on_dirty: OnDirty = "stop") -> Plan:
     """Plan the migration of a source; raises UsageError where it cannot be migrated at all."""
     check_database(source)
     with errors_named(source), connect_file(source, read_only=True) as db:
-        inventory = without_capture(read_inventory(db))
+        whole = read_inventory(db)
+        refuse_names(whole)
+        inventory = without_capture(whole)
         shape = detect_shape(inventory, known_shapes())
         return make_plan(db, inventory=inventory, shape=shape, steps=load_steps(folder("sql")), on_dirty=on_dirty)
 

@@ -16,7 +16,7 @@ from ptp.errors import DirtySource
 from ptp.evidence import Stage, write_stage
 from ptp.migration.backup import take_backup
 from ptp.migration.build import partial_of, remove_partial, sync
-from ptp.migration.capture import without_capture
+from ptp.migration.capture import refuse_names, without_capture
 from ptp.migration.cutover import frozen
 from ptp.migration.fence import fence_settings
 from ptp.migration.live import (
@@ -30,7 +30,7 @@ from ptp.migration.live import (
     relieve,
 )
 from ptp.migration.online import OnlinePlan, make_online_plan
-from ptp.migration.plan import OnDirty
+from ptp.migration.plan import OnDirty, Plan
 from ptp.migration.preflight import inspect_source
 from ptp.results import Finding, Measurement, Result
 from ptp.workbench import migrating
@@ -68,13 +68,19 @@ def plan_online(source: Path, target: Path, *, on_dirty: OnDirty = "stop", fence
     plan = migrating.plan_of(source, on_dirty=on_dirty)
     with errors_named(source), connect_file(source, read_only=True) as db:
         inventory = without_capture(read_inventory(db))
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as scratch:
-        for statement in plan.statements:
-            if statement.kind in ("table", "index", "derive"):
-                scratch.execute(statement.sql)
+    with closing(build_empty(plan)) as scratch:
         head = read_inventory(scratch)
     places = (str(source.absolute()), str(target.absolute()))
     return make_online_plan(plan, source=inventory, target=head, places=places, fence_reads=fence_reads)
+
+
+def build_empty(plan: Plan) -> sqlite3.Connection:
+    """A database in memory, to be closed, with all that a plan builds and no row."""
+    scratch = sqlite3.connect(":memory:", isolation_level=None)
+    for statement in plan.statements:
+        if statement.kind in ("table", "index", "derive"):
+            scratch.execute(statement.sql)
+    return scratch
 
 
 def check_movable(
@@ -82,6 +88,8 @@ def check_movable(
 ) -> OnlinePlan:
     """The plan of an online migration that nothing known beforehand speaks against; raises UsageError otherwise."""
     check_database(source)
+    with errors_named(source), connect_file(source, read_only=True) as db:
+        refuse_names(read_inventory(db))
     look(source).refuse_if_begun()
     plan = plan_online(source, target, on_dirty=on_dirty, fence_reads=fence_reads)
     migrating.check_target(target, out=out)

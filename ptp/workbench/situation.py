@@ -64,6 +64,8 @@ class Situation:
     @property
     def cut_off(self) -> str:
         """The sentence for a source whose target can give nothing back any more."""
+        if self.target.is_file():
+            return f"{self.words} So there is no way back: {self.target.name} alone has what was written since."
         return (
             f"{self.words} So what was written to it since cannot be taken back. To use {self.source.name} again as it "
             f"was at the cut over, without that: ptp rollback --source {self.source} --without-target."
@@ -75,7 +77,7 @@ class Situation:
             return
         locks.check_free(self.source)
         if self.here.state == "moved" and (self.there is None or self.there.state != "next"):
-            more = f" To take it back: ptp rollback --source {self.source}."
+            more = f" To take it back: ptp rollback --source {self.source}." if self.there else ""
             raise UsageError(f"{self.words}{more}")
         if self.is_rolled_back:
             raise UsageError(f"{self.words} To finish it: ptp rollback --source {self.source}.")

@@ -20,18 +20,19 @@ from ptp.migration.fence import is_fenced
 from ptp.migration.live import Pace, end_capture, take_fence_down
 from ptp.migration.online import OnlinePlan
 from ptp.migration.plan import OnDirty
-from ptp.migration.reverse import Back, backs, marks_sql, without_place, write_back
+from ptp.migration.reverse import Back, backs, marks_sql, write_back
 from ptp.results import Finding, Result
-from ptp.schema import Base
 from ptp.verification.content import Pair
 from ptp.verification.kept import Kept
 from ptp.verification.keyed import compare_keys
 from ptp.verification.parallel import Files
+from ptp.verification.rows import fetch_exactly
 from ptp.workbench.alone import held_target
 from ptp.workbench.online import migrate_online, plan_online, tidy
 from ptp.workbench.progress import Progress, quiet
 from ptp.workbench.sides import open_sides
 from ptp.workbench.situation import Situation, look, owner, thaw
+from ptp.workbench.way_back import obstacles, refuse_obstacles
 
 NAME = "rollback"
 TITLE = "Rollback"
@@ -60,7 +61,7 @@ def look_back(source: Path) -> WayBack:
         if _has_fence(source):
             words = f"{situation.words} Its fence comes down first; what has no place in it is looked for after that."
             return WayBack(words, keys, ())
-        return WayBack(situation.words, keys, tuple(_without_place(db, situation)))
+        return WayBack(situation.words, keys, tuple(obstacles(db, plan_online(source, situation.target))))
 
 
 def _has_fence(source: Path) -> bool:
@@ -74,8 +75,8 @@ def roll_back(
     """Take an online migration of `source` back, in whatever phase it is.
 
     Before the cut over that is its capture and its target. After it, what was written to the target since goes back
-    into the source, and the target sends its clients there. Where the target is lost, or was settled, the source can be
-    opened `without_target`, as it was at the cut over. Raises UsageError where there is nothing to undo or no way back,
+    into the source, and the target sends its clients there. Where the target is lost, the source can be opened
+    `without_target`, as it was at the cut over. Raises UsageError where there is nothing to undo or no way back,
     and CannotFinish, with nothing changed, where the old shape cannot hold what was written.
     """
     started = time.perf_counter()
@@ -186,8 +187,11 @@ def _begun(source: Path, *, without_target: bool = False) -> Situation:
     if situation.here is None:
         raise UsageError(f"No online migration of {source} was begun, or it was rolled back: there is nothing to undo.")
     is_cut_off = situation.here.state in ("moved", "next") and situation.there is None
-    if without_target and not is_cut_off:
-        raise UsageError(f"{situation.words} So --without-target would lose what was written since: leave it away.")
+    if without_target and (not is_cut_off or situation.target.is_file()):
+        raise UsageError(
+            f"{situation.words} So --without-target would leave two databases to write to, or lose what was written "
+            "since: it is for a target that is no longer there."
+        )
     if is_cut_off and not without_target:
         raise UsageError(situation.cut_off)
     return situation
@@ -218,36 +222,13 @@ def _undone(situation: Situation) -> Finding:
     )
 
 
-def _without_place(target: sqlite3.Connection, situation: Situation) -> Iterator[str]:
-    """What the source has no place for: tables of head that its shape lacks, and columns that only head has."""
-    plan = plan_online(situation.source, situation.target)
-    mapped = {p.mapped.target for p in plan.base.pairs.values()}
-    tables = [t.name for t in Base.metadata.sorted_tables if t.name not in mapped]
-    columns = [
-        (t.name, c.name)
-        for t in Base.metadata.sorted_tables
-        for c in t.columns
-        if t.name in mapped and c.info["head_only"] and not c.info["derived"]
-    ]
-    yield from without_place(target, tables=tables, columns=columns)
-
-
-def _refuse_without_place(target: sqlite3.Connection, situation: Situation) -> None:
-    found = list(_without_place(target, situation))
-    if found:
-        raise CannotFinish(
-            f"{situation.source.name} has no place for what {situation.target.name} holds now: {'; '.join(found)}. "
-            "Nothing was rolled back. Export and remove it, or stay with the new database."
-        )
-
-
 def _take_back(situation: Situation, deadline: float, progress: Progress) -> Iterator[Result]:
     plan = plan_online(situation.source, situation.target)
     moves.open_next(situation.target)
     with errors_named(situation.target), connect_file(situation.target) as live:
-        _refuse_without_place(live, situation)
+        refuse_obstacles(live, plan, situation)
         with frozen(
-            live, owner=owner(), deadline=deadline, check=lambda: _refuse_without_place(live, situation)
+            live, owner=owner(), deadline=deadline, check=lambda: refuse_obstacles(live, plan, situation)
         ) as ice:
             keys = _write_back(situation, plan, progress)
             ice.move(phase="rollback")
@@ -303,8 +284,9 @@ def _compare(db: sqlite3.Connection, situation: Situation, found: Sequence[Back]
         sides = open_sides(old, new, files)
         kept = Kept(new, quarantine.TABLE, sides.target.tables)
         for back in found:
-            keys = db.execute(back.named)
-            while batch := keys.fetchmany(_BATCH):
+            (count,) = db.execute(f"SELECT count(*) FROM {back.keys}").fetchone()
+            for start in range(1, count + 1, _BATCH):
+                batch = fetch_exactly(db, back.named, (start, start + _BATCH - 1))
                 pair = Pair(old, new, old, new)
                 tally = compare_keys(pair, sides.pairings[back.target], keys=batch, kept=kept)
                 if tally.differences:

@@ -688,9 +688,6 @@ def test_trap_21_no_view_or_trigger_is_left_that_does_not_work(raw: Place, way: 
             db.execute(f"SELECT * FROM {name} LIMIT 0")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="CREATE TRIGGER does not look at its body: a trigger is tried, but never compiled"
-)
 @BOTH
 def test_trap_21_every_trigger_that_is_carried_compiles(raw: Place, way: str) -> None:
     raw.edit(
