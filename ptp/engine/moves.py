@@ -57,11 +57,11 @@ _NAMES = tuple(f.name for f in fields(Move))
 
 
 def read_move(db: sqlite3.Connection, *, schema: str = "main") -> Move | None:
-    """The row of an open database, None where it was never part of a move."""
+    """The row of an open database, None where it was never part of a move, or the table of that name is another's."""
     try:
         row = db.execute(f"SELECT {', '.join(_NAMES)} FROM {schema}.{TABLE}").fetchone()
     except sqlite3.OperationalError as problem:
-        if "no such table" in str(problem):
+        if "no such table" in str(problem) or "no such column" in str(problem):
             return None
         raise
     return Move(*row) if row else None

@@ -155,9 +155,9 @@ def _converted(pairs: Sequence[Pair], columns: Iterable[tuple[str, str]]) -> str
 def is_converted(pair: Pair, column: ColumnMap) -> bool:
     """Whether a conversion makes other values of those that such a column is meant to hold, not only of odd ones."""
     held = next(c for c in pair.source.columns if c.name == column.source).affinity
-    if column.conversion.kind == "time" and column.conversion.milliseconds:
-        return True
-    return column.conversion.kind in ("time", "boolean", "integer", "real") and held in ("TEXT", "BLOB")
+    if column.conversion.kind == "time":  # a column of DATETIME has the affinity NUMERIC, and holds texts
+        return column.conversion.milliseconds or held != "INTEGER"
+    return column.conversion.kind in ("boolean", "integer", "real") and held in ("TEXT", "BLOB")
 
 
 def _trigger(trigger: Object, pairs: Sequence[Pair], target: sqlite3.Connection, carried: set[str]) -> Extra:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ptp.engine import check_database, check_nothing_left, check_sound, connect_file, errors_named, read_inventory
 from ptp.engine.drivers import driver_of
+from ptp.engine.moves import read_move
 from ptp.errors import CannotFinish, DirtySource, SourceChanged, UsageError
 from ptp.evidence import Stage, read_stage, write_stage
 from ptp.migration.backup import Backup, check_space, fingerprint, take_backup
@@ -65,6 +66,10 @@ def check_target(target: Path, *, out: Path) -> None:
     with errors_named(target), connect_file(target, read_only=True) as db:
         if has_journal(db):
             check_steps(db, load_steps(folder("sql")))
+            if (move := read_move(db)) and move.state == "moved":
+                raise UsageError(
+                    f"{target} was rolled back to {move.other}: remove it, or name another target with --target."
+                )
             if steps_done(db) < len(load_steps(folder("sql"))):
                 raise UsageError(f"{target} has pending steps. To take it to head: ptp step --target {target}.")
             raise UsageError(

@@ -16,7 +16,7 @@ from ptp.errors import DirtySource
 from ptp.evidence import Stage, write_stage
 from ptp.migration.backup import take_backup
 from ptp.migration.build import partial_of, remove_partial, sync
-from ptp.migration.capture import refuse_names, without_capture
+from ptp.migration.capture import without_capture
 from ptp.migration.cutover import frozen
 from ptp.migration.fence import fence_settings
 from ptp.migration.live import (
@@ -88,8 +88,6 @@ def check_movable(
 ) -> OnlinePlan:
     """The plan of an online migration that nothing known beforehand speaks against; raises UsageError otherwise."""
     check_database(source)
-    with errors_named(source), connect_file(source, read_only=True) as db:
-        refuse_names(read_inventory(db))
     look(source).refuse_if_begun()
     plan = plan_online(source, target, on_dirty=on_dirty, fence_reads=fence_reads)
     migrating.check_target(target, out=out)
