@@ -22,3 +22,11 @@ def clean_environment() -> Iterator[None]:
 def ctrl_c_is_heard() -> None:
     """A shell starts what runs in its background with Ctrl-C ignored, and children inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+#: Files that take long as a whole: begun first, so that no processor waits for one of them at the end.
+LONG = ("test_proving.py", "test_end_to_end.py", "test_errors_end_to_end.py", "test_kills.py", "test_floors.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)

@@ -58,14 +58,14 @@ def release_sql(inventory: Inventory) -> tuple[str, ...]:
 
 
 def refuse_names(inventory: Inventory) -> None:
-    """Raise UsageError where a source without a capture has a name that a capture gives: it would be taken for one."""
+    """Raise UsageError where a source without a capture has a name that a capture gives: it would count as a part."""
     if _is_captured(inventory):
         return
-    taken = [f"{'table' if n in inventory.tables else inventory.objects[n].kind} {n}" for n in _names_of_ours(inventory)]
-    if taken:
+    for name in _names_of_ours(inventory):
+        kind = "table" if name in inventory.tables else inventory.objects[name].kind
         raise UsageError(
-            f"The source has a {taken[0]}, a name that ptp gives to what it puts into a database: rename it there, or "
-            "drop it if it is not needed."
+            f"The source has a {kind} {name}, a name that ptp gives to what it puts into a database: rename it there, "
+            "or drop it if it is not needed."
         )
 
 
@@ -119,7 +119,8 @@ def _triggers(watched: Watched, other: str) -> Iterator[str]:
 
 def _trigger(table: Table, name: str, event: str, *body: str) -> str:
     lines = "".join(f"  {sql}\n" for sql in body)
-    return f"CREATE TRIGGER main.{quoted(f'{_TRIGGER}{name}_{table.name}')} {event} ON {quoted(table.name)}\nBEGIN\n{lines}END"
+    full = quoted(f"{_TRIGGER}{name}_{table.name}")
+    return f"CREATE TRIGGER main.{full} {event} ON {quoted(table.name)}\nBEGIN\n{lines}END"
 
 
 def _update_of(indexes: Sequence[Index], watched: Watched) -> str:

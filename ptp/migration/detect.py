@@ -27,8 +27,8 @@ def detect_shape(inventory: Inventory, shapes: Sequence[Shape]) -> Shape:
         )
     if is_fenced(inventory):
         raise UsageError(
-            "This database has moved, and the fence of --fence-reads closes it to readers: use the one that it moved to, "
-            "or take the move back with ptp rollback."
+            "This database has moved, and the fence of --fence-reads closes it to readers: use the one that it moved "
+            "to, or take the move back with ptp rollback."
         )
     found = sorted(((differences(inventory, shape), shape) for shape in shapes), key=lambda pair: len(pair[0]))
     differ, nearest = found[0]

@@ -185,7 +185,7 @@ class NextDatabase:
         return changed
 
     def changed_since(self, place: int) -> list[Replay]:
-        """The replays that anything was logged for since a place up to the one that is reached; their keys are gathered."""
+        """The replays that anything was logged for since a place, up to the one that is reached, with keys gathered."""
         return self.gather(place, self.replayed)
 
     def _refuse_dirt(self, replay: Replay) -> None:

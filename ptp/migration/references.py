@@ -45,17 +45,15 @@ def references(
         if table.foreign_keys:
             yield Reference(table.name, _broken(table), known=_broken_here(table) if table.name in carried else "")
     for name, pair in pairs.items():
-        for number, key in enumerate(pair.target.foreign_keys):
+        for key in pair.target.foreign_keys:
             found = target.tables.get(key.table)
             if found is None or len(key.to_columns or found.key) != len(key.columns):
                 continue  # SQLite itself names such a rule, where it looks at the whole
             to = key.to_columns or found.key
-            rows = f"FROM {keys[name]} AS k CROSS JOIN main.{quoted(name)} AS c ON {_equal(pair, pair.mapped.key)}"
-            yield Reference(name, _orphans(pair.target, key, to, rows), logged=name)
+            yield Reference(name, _children(pair, key, to, keys[name]), logged=name)
             if key.table in pairs and set(to) <= set(pairs[key.table].mapped.key):
                 parent = pairs[key.table]
-                rows = f"FROM {keys[key.table]} AS k CROSS JOIN main.{quoted(name)} AS c ON {_equal(parent, to, key.columns)}"
-                yield Reference(name, _orphans(pair.target, key, to, rows), logged=key.table)
+                yield Reference(name, _left_behind(pair, key, to, parent, keys[key.table]), logged=key.table)
 
 
 def refuse_broken(db: sqlite3.Connection, found: Sequence[Reference]) -> Sequence[Reference]:
@@ -120,19 +118,36 @@ def _broken_here(table: Table) -> str:
     return f"SELECT * FROM ({here} EXCEPT {there}) LIMIT 1"
 
 
-def _orphans(table: Table, key: ForeignKey, to: Sequence[str], rows: str) -> str:
+def _children(pair: Pair, key: ForeignKey, to: Sequence[str], logged: str) -> str:
+    """Logged rows that refer to a row that is not there."""
     given = " AND ".join(f"c.{quoted(c)} IS NOT NULL" for c in key.columns)
     same = " AND ".join(f"p.{quoted(t)} = c.{quoted(c)}" for t, c in zip(to, key.columns, strict=True))
-    return (
-        f"SELECT {key_text_sql(table.key, 'c')}, {literal(key.table)} {rows} WHERE {given} "
-        f"AND NOT EXISTS (SELECT 1 FROM main.{quoted(key.table)} AS p WHERE {same}) LIMIT 1"
+    rows = f"{logged} AS k CROSS JOIN {_home(pair)} AS c ON {_equal('c', pair.mapped.key, pair, pair.mapped.key)}"
+    return _first_of(
+        pair, key, rows, f"{given} AND NOT EXISTS (SELECT 1 FROM main.{quoted(key.table)} AS p WHERE {same})"
     )
 
 
-def _equal(pair: Pair, to: Sequence[str], columns: Sequence[str] = ()) -> str:
-    """The row `c` whose columns hold what a logged key `k` of a mapped table becomes in its columns `to`."""
-    conversions = {c.target: c.conversion for c in pair.mapped.columns}
-    logged = {name: f"k.k{i}" for i, name in enumerate(pair.mapped.key)}
+def _left_behind(pair: Pair, key: ForeignKey, to: Sequence[str], parent: Pair, logged: str) -> str:
+    """Rows that refer to a logged one that is gone; of one that is still there none is read."""
+    rows = f"{logged} AS k CROSS JOIN {_home(pair)} AS c ON {_equal('c', key.columns, parent, to)}"
+    gone = f"NOT EXISTS (SELECT 1 FROM {_home(parent)} AS p WHERE {_equal('p', to, parent, to)})"
+    return _first_of(pair, key, rows, gone)
+
+
+def _first_of(pair: Pair, key: ForeignKey, rows: str, where: str) -> str:
+    named = f"{key_text_sql(pair.target.key, 'c')}, {literal(key.table)}"
+    return f"SELECT {named} FROM {rows} WHERE {where} LIMIT 1"
+
+
+def _home(pair: Pair) -> str:
+    return f"main.{quoted(pair.mapped.target)}"
+
+
+def _equal(alias: str, columns: Sequence[str], logged: Pair, to: Sequence[str]) -> str:
+    """Columns that hold what a logged key `k` of a mapped table becomes in its target columns `to`."""
+    conversions = {c.target: c.conversion for c in logged.mapped.columns}
+    places = {name: f"k.k{i}" for i, name in enumerate(logged.mapped.key)}
     return " AND ".join(
-        f"c.{quoted(c)} = ({value_sql(conversions[t], logged[t])})" for t, c in zip(to, columns or to, strict=True)
+        f"{alias}.{quoted(c)} = ({value_sql(conversions[t], places[t])})" for c, t in zip(columns, to, strict=True)
     )

@@ -98,7 +98,7 @@ class LiveCheck:
                     )
 
     def last(self, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
-        """Compare the rows that were logged since, and their references, on two connections that stand at the same place."""
+        """Compare the rows that were logged since, with their references, on connections that stand at one place."""
         changed = self.db.changed_since(self.checked)
         refuse_logged(self.db.db, self.plan.references, {r.target for r in changed})
         for replay in changed:

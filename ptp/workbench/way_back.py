@@ -64,7 +64,7 @@ def _gone(target: sqlite3.Connection, plan: OnlinePlan) -> Iterator[str]:
 
 
 def _besides(target: sqlite3.Connection, plan: OnlinePlan) -> Iterator[str]:
-    """Tables of head that the shape lacks, columns that only head has, and whatever was added since; if it holds any."""
+    """Tables and columns that only head has, and whatever was added since, where they hold anything."""
     live, built = without_capture(read_inventory(target)), without_capture(_built(plan))
     mapped = {p.mapped.target for p in plan.base.pairs.values()}
     tables = [t.name for t in Base.metadata.sorted_tables if t.name not in mapped and t.name in live.tables]

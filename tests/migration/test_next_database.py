@@ -24,6 +24,8 @@ from ptp.errors import CannotFinish, DirtySource, GateFailed, Moved, PtpError, S
 from ptp.migration import live as live_module
 from ptp.migration.capture import LOG, Watched, capture_sql
 from ptp.migration.live import Pace
+from ptp.workbench.online import build_empty, plan_online
+from ptp.workbench.online_checks import LiveCheck
 from ptp.workbench.undoing import look_back
 from tests.migration.moving import (
     COMPARING,
@@ -471,6 +473,63 @@ class TestCatchUp:
             raw.online({COMPARING: [sql]})
         assert_as_before(raw, schema)
 
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "UPDATE user_answers SET question_id = 999999 WHERE id = 5",
+            "DELETE FROM questions WHERE id = (SELECT min(question_id) FROM user_answers)",
+            "UPDATE questions SET id = 999999 WHERE id = (SELECT min(question_id) FROM user_answers)",
+        ],
+    )
+    @pytest.mark.parametrize("where", ["before the freeze", "within it"])
+    def test_so_are_those_of_what_is_logged_after_that(
+        self, raw: Place, monkeypatch: pytest.MonkeyPatch, sql: str, where: str
+    ) -> None:
+        """Written in place of the look at the whole; and the rounds before the freeze are taken away, too."""
+        schema = schema_of(raw.source)
+        if where == "within it":
+            monkeypatch.setattr(LiveCheck, "again", lambda self, **_: None)
+        monkeypatch.setattr(LiveCheck, "references", lambda self: raw.edit(sql))
+        with pytest.raises(DirtySource, match="user_answers, key .* refers to questions"):
+            raw.online()
+        assert_as_before(raw, schema)
+
+    def test_of_a_logged_parent_that_is_still_there_no_child_is_read(self, raw: Place) -> None:
+        """In SQLite's own steps: the freeze is no longer for a user with many answers than for one with few."""
+        plan = plan_online(raw.source, raw.target)
+        (found,) = (r for r in plan.references if (r.table, r.logged) == ("user_answers", "users"))
+        steps = list[int]()
+        with closing(build_empty(plan.base)) as db:
+            for replay in plan.replays:
+                db.execute(replay.create)
+            keys = next(r.keys for r in plan.replays if r.target == "users")
+            db.execute(f"INSERT INTO {keys} VALUES (1)")
+            db.execute("INSERT INTO users (id, email, name) VALUES (1, 'e', 'n')")
+            for _ in range(2):
+                seen = list[int]()
+                db.set_progress_handler(lambda seen=seen: seen.append(1), 1)
+                assert db.execute(found.sql).fetchone() is None
+                db.set_progress_handler(None, 1)
+                steps.append(len(seen))
+                db.execute(
+                    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT OR IGNORE "
+                    "INTO user_answers (id, user_id, question_id, selected_answer, is_correct, answered_at) "
+                    "SELECT i, 1, 1, 'a', 1, i FROM n"
+                )
+            assert steps[0] == steps[1]
+            db.execute("DELETE FROM users")
+            assert db.execute(found.sql).fetchone() == ("1", "users")
+
+    def test_references_that_a_carried_table_breaks_in_the_source_too_are_known(self, bare: Place) -> None:
+        bare.edit(
+            "CREATE TABLE bag (id INTEGER PRIMARY KEY, u REFERENCES users (id))",
+            "INSERT INTO bag VALUES (1, 999), (2, 2)",
+            "CREATE TABLE odd (id INTEGER PRIMARY KEY, u REFERENCES users (name))",  # which is no key
+            "INSERT INTO odd VALUES (1, 'x')",
+        )
+        bare.online({COMPARING: ["INSERT INTO bag VALUES (3, 998)"]})
+        assert bare.ask("SELECT * FROM bag") == [(1, 999), (2, 2), (3, 998)]
+
 
 # --- Verification while live -----------------------------------------------------------------------------------------
 
@@ -797,6 +856,47 @@ class TestReverse:
         except PtpError:
             return
         assert bare.ask_source("SELECT id, v FROM bag ORDER BY id") == [("a", 1), ("b", 99), ("d", 3)]
+
+    def test_a_table_known_by_its_rowids_goes_back_whichever_side_was_vacuumed(self, bare: Place) -> None:
+        rows = "INSERT INTO bag (rowid, v) VALUES (1, 'a'), (5, 'b'), (9, 'd')"
+        bare.edit("CREATE TABLE bag (v)", rows, "CREATE TABLE calm (v)", "INSERT INTO calm SELECT * FROM bag")
+        bare.online()
+        bare.edit_target("UPDATE bag SET v = 'B' WHERE v = 'b'", "DELETE FROM bag WHERE v = 'a'")
+        bare.edit("VACUUM")
+        bare.edit_target("VACUUM", "INSERT INTO bag VALUES ('e')")
+        bare.back()
+        assert bare.ask_source("SELECT v FROM bag ORDER BY v") == [("B",), ("d",), ("e",)]
+        assert bare.ask_source("SELECT v FROM calm ORDER BY v") == [("a",), ("b",), ("d",)]
+
+    @pytest.mark.parametrize(
+        ("statements", "named"),
+        [
+            (["ALTER TABLE users DROP COLUMN bio"], "column users.bio"),
+            (["ALTER TABLE bag RENAME TO sack"], "table bag: it was dropped or renamed"),
+            (["DROP TABLE bag", "CREATE TABLE bag (id INTEGER PRIMARY KEY, v)"], "table bag: its capture was dropped"),
+        ],
+    )
+    def test_so_does_whatever_else_is_no_longer_there_and_is_listed_beforehand(
+        self, bare: Place, statements: Sequence[str], named: str
+    ) -> None:
+        """A table that was made anew has no capture, so nobody knows what was written to it."""
+        bare.edit("CREATE TABLE bag (id INTEGER PRIMARY KEY, v)", "INSERT INTO bag VALUES (1, 1)")
+        bare.online()
+        bare.edit_target(*statements)
+        before = contents(bare.source)
+        assert any(named in place for place in look_back(bare.source).without_place)
+        with pytest.raises(CannotFinish, match=named):
+            bare.back()
+        assert contents(bare.source) == before
+        bare.edit_target("UPDATE users SET name = 'still in use'")
+
+    def test_what_was_added_and_is_empty_stands_in_nobodys_way(self, bare: Place) -> None:
+        bare.online()
+        bare.edit_target(
+            "CREATE TABLE later (a)", "ALTER TABLE users ADD COLUMN later TEXT", "UPDATE users SET bio = 'x'"
+        )
+        bare.back()
+        assert bare.ask_source("SELECT DISTINCT bio FROM users") == [("x",)]
 
     def test_a_table_that_was_dropped_in_the_target_stops_a_rollback_in_words(self, bare: Place) -> None:
         bare.edit("CREATE TABLE bag (id INTEGER PRIMARY KEY, v)")

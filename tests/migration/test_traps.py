@@ -702,6 +702,35 @@ def test_trap_21_every_trigger_that_is_carried_compiles(raw: Place, way: str) ->
             db.execute(f"EXPLAIN {sql}").fetchall()
 
 
+def test_trap_21_what_does_not_compile_or_would_mean_something_else_is_named(raw: Place) -> None:
+    raw.edit(
+        "ALTER TABLE users ADD COLUMN loud TEXT AS (upper(name)) VIRTUAL",
+        "CREATE TABLE bag (id INTEGER PRIMARY KEY, a, twice AS (a * 2))",
+        "CREATE VIEW seen AS SELECT id, name FROM users",
+        "CREATE VIEW recent AS SELECT id FROM users WHERE created_at > '2000'",
+        "CREATE TRIGGER on_update AFTER UPDATE OF a ON bag BEGIN DELETE FROM bag WHERE a = (SELECT loud FROM users); END",
+        "CREATE TRIGGER on_delete BEFORE DELETE ON bag WHEN OLD.a IN (SELECT loud FROM users) BEGIN SELECT 1; END",
+        "CREATE TRIGGER instead_of INSTEAD OF INSERT ON seen BEGIN INSERT INTO bag (a) SELECT loud FROM users; END",
+        "CREATE TRIGGER reads AFTER INSERT ON bag BEGIN DELETE FROM bag WHERE a > (SELECT max(created_at) FROM users); END",
+        "CREATE TRIGGER writes AFTER INSERT ON bag BEGIN UPDATE users SET last_login = datetime('now'); END",
+        "CREATE TRIGGER good AFTER INSERT ON bag BEGIN UPDATE users SET bio = 'x' WHERE id = NEW.a; END",
+        "CREATE TRIGGER instead_good INSTEAD OF UPDATE ON seen BEGIN UPDATE users SET name = NEW.name; END",
+    )
+    reasons = {e.name: e.reason for e in plan_of(raw.source).extras if e.kind in ("view", "trigger")}
+    assert {n for n, reason in reasons.items() if not reason} == {"seen", "good", "instead_good"}
+    assert {n for n, reason in reasons.items() if "loud" in reason} == {"on_update", "on_delete", "instead_of"}
+    assert {n for n, r in reasons.items() if "users, whose values are converted" in r} == {"recent", "reads", "writes"}
+
+
+def test_trap_21_a_view_over_values_that_stay_as_they_are_is_carried(tmp_path: Path) -> None:
+    """Times of this shape are Unix seconds already, so the view means the same."""
+    place = make_place(tmp_path, "drizzle", "CREATE VIEW recent AS SELECT id FROM users WHERE created_at > 1000000000")
+    before = place.ask_source("SELECT id FROM recent ORDER BY id")
+    place.offline()
+    assert place.ask("SELECT id FROM recent ORDER BY id") == before
+    assert before
+
+
 @pytest.mark.parametrize("url", ["libsql://db.example", "https://db.example", "wss://db.example/x"])
 def test_trap_22_a_remote_database_is_refused_and_pragmas_are_read_back(url: str, raw: Place) -> None:
     with pytest.raises(UsageError, match="cannot be opened yet"):

@@ -172,8 +172,8 @@ def test_a_fresh_target_is_healthy_and_its_slowest_queries_are_named(target: Pat
 @pytest.mark.parametrize(("harm", "name", "todo"), [
     ("DROP TRIGGER question_pool_update", "drift", "build the database anew"),
     ("DROP INDEX idx_questions_weak", "drift", "ptp optimize creates it anew"),
-    ("UPDATE ptp_journal SET checksum = 'x' WHERE id = 2", "head", "build it anew"),
-    ("DELETE FROM ptp_journal WHERE name = '0005_question_search'", "head", "build it anew"),
+    ("UPDATE ptp_journal SET checksum = 'x' WHERE id = 2", "head", "restore the files"),
+    ("DELETE FROM ptp_journal WHERE name = '0005_question_search'", "head", "ptp step takes them up"),
     ("DELETE FROM user_answers; DELETE FROM audit_log; DELETE FROM questions", "free-pages", "VACUUM"),
     ("PRAGMA journal_mode = DELETE", "log", "PRAGMA journal_mode = WAL"),
 ])  # fmt: skip

@@ -105,6 +105,7 @@ def test_a_capture_in_the_source_is_no_other_schema(source: Path) -> None:
     before = schema_hash(source)
     edit(
         source,
+        moves.DDL,
         "CREATE TABLE ptp_log (id INTEGER PRIMARY KEY)",
         "CREATE TRIGGER ptp_capture_insert_users AFTER INSERT ON users BEGIN SELECT 1; END",
     )
