@@ -27,7 +27,7 @@ test: $(READY) ## Set up, then lint, types, levels, tests and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 # The kernels inherit PYTHONWARNINGS (pytest's own filter does not reach them): any warning in a cell is an error there too.
 	PYTHONWARNINGS=error $(BIN)/pytest --nbval-lax notebooks
 

@@ -190,7 +190,7 @@ def test_make_test_checks_style_types_levels_tests_and_notebooks() -> None:
         "ruff check .",
         "mypy",
         "lint-imports",
-        "pytest -n auto --dist loadfile",
+        "pytest -n auto --dist loadfile --no-loadscope-reorder",
         "PYTHONWARNINGS=error pytest --nbval-lax notebooks",
     ]
 

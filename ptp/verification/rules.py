@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptp.conversions.sql import value_sql
 from ptp.engine import has_module, quoted
 from ptp.engine.files import file_uri
 from ptp.results import Finding, Severity
 from ptp.verification.kept import Kept
+from ptp.verification.pairing import Pairing
 
 _SHOWN = 20
 _MOST_PLACES = 1_000_000
@@ -50,14 +52,40 @@ def check_rules(db: sqlite3.Connection, rules: Sequence[Rule]) -> Iterator[Findi
         )
 
 
+def converted_views(pairings: Iterable[Pairing]) -> tuple[str, ...]:
+    """Temporary views that stand before the tables of a source and show them as the target has them.
+
+    They only say whether a breach was there before: that the target is what the source should have become is the
+    content's to show, by the witness.
+    """
+    return tuple(
+        f"CREATE TEMP VIEW {quoted(p.target)} AS SELECT "
+        + ", ".join(
+            f"{value_sql(c, f's.{quoted(source)}') if c else f's.{quoted(source)}'} AS {quoted(target)}"
+            for source, target, c in p.columns
+        )
+        + f" FROM main.{quoted(p.source)} AS s"
+        for p in pairings
+        if any(conversion for *_, conversion in p.columns)
+    )
+
+
 def check_domain(
-    target: sqlite3.Connection, source: sqlite3.Connection, rules: Sequence[Rule], *, kept: Kept
+    target: sqlite3.Connection,
+    source: sqlite3.Connection,
+    rules: Sequence[Rule],
+    *,
+    kept: Kept,
+    views: Sequence[str] = (),
 ) -> Iterator[Finding]:
     """One finding for each rule: breaches that the source has at the same places are known, only new ones fail.
 
-    Both are asked the same SQL. A table or column that the source does not have cannot have had a breach. A breach
+    Both are asked the same SQL, the source through `views` that convert its values: before that, times as text and as
+    numbers do not compare. A table or column that the source does not have cannot have had a breach. A breach
     where a value or a row beside it went to quarantine is known too: the content of that is verified on its own.
     """
+    for sql in views:
+        source.execute(sql)
     for rule in rules:
         seen = _places(target, rule)
         known = _places(source, rule) if seen else {}

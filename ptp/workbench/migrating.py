@@ -68,7 +68,8 @@ def check_target(target: Path, *, out: Path) -> None:
             check_steps(db, load_steps(folder("sql")))
             if (move := read_move(db)) and move.state == "moved":
                 raise UsageError(
-                    f"{target} was rolled back to {move.other}. Remove it first, or name another: ptp migrate --target FILE."
+                    f"{target} was rolled back to {move.other}. Remove it first, or name another: "
+                    "ptp migrate --target FILE."
                 )
             if steps_done(db) < len(load_steps(folder("sql"))):
                 raise UsageError(f"{target} has pending steps. To take it to head: ptp step --target {target}.")

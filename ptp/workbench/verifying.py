@@ -18,7 +18,7 @@ from ptp.verification.digests import check_against, read_digests
 from ptp.verification.integrity import check_pages, check_references
 from ptp.verification.kept import Kept
 from ptp.verification.parallel import Files
-from ptp.verification.rules import check_domain, check_full_text, check_rules
+from ptp.verification.rules import check_domain, check_full_text, check_rules, converted_views
 from ptp.workbench.content import DIGESTS, compare_content
 from ptp.workbench.progress import Progress, part, quiet
 from ptp.workbench.sides import HEAD_TABLES, Sides, open_sides
@@ -91,4 +91,6 @@ def _search(target: sqlite3.Connection) -> Finding:
 
 
 def _domain(sides: Sides) -> Iterator[Finding]:
-    return check_domain(sides.new, sides.old, DOMAIN, kept=Kept(sides.new, quarantine.TABLE, sides.target.tables))
+    kept = Kept(sides.new, quarantine.TABLE, sides.target.tables)
+    views = converted_views(sides.pairings.values())
+    return check_domain(sides.new, sides.old, DOMAIN, kept=kept, views=views)

@@ -82,3 +82,18 @@ def test_a_breach_by_a_value_in_quarantine_is_known(tmp_path: Path) -> None:
     migrate(source, target, tmp_path, run="t", on_dirty="quarantine")
     stage = verify(source, target)
     assert {f.id: f.where for f in stage.findings if f.verdict not in ("pass", "not applicable")} == {}
+
+
+def test_a_breach_that_only_shows_once_times_are_converted_was_there_before(tmp_path: Path) -> None:
+    """A number is less than any text to SQLite, so the source's own values do not show that the order is wrong."""
+    source, target, out = tmp_path / "source.db", tmp_path / "target.db", tmp_path / "out"
+    out.mkdir()
+    write_demo(shape="raw", size="tiny", seed=5, out=source)
+    with closing(sqlite3.connect(source)) as db:
+        db.execute(
+            "UPDATE test_attempts SET started_at = 1740823200, completed_at = '2025-03-01T09:00:00Z' WHERE id = 1"
+        )
+        db.commit()
+    migrate(source, target, out, run="t")
+    found = {f.id: f for f in verify(source, target).findings}["verify.domain.attempt-times"]
+    assert (found.verdict, found.known) == ("pass", True)
