@@ -28,7 +28,7 @@ from typing import Any
 from ptp.engine import read_inventory
 from ptp.engine.following import Follower
 from ptp.migration.capture import Watched, capture_sql
-from ptp.migration.live import end_capture
+from ptp.migration.watching import end_capture
 from ptp.results import Measurement
 from ptp.workbench.migrating import migrate
 from ptp.workbench.online import migrate_online

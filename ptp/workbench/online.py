@@ -19,19 +19,11 @@ from ptp.migration.build import partial_of, remove_partial, sync
 from ptp.migration.capture import without_capture
 from ptp.migration.cutover import frozen
 from ptp.migration.fence import fence_settings
-from ptp.migration.live import (
-    NextDatabase,
-    Pace,
-    begin_capture,
-    catch_up,
-    check_schema_version,
-    check_wal,
-    end_capture,
-    relieve,
-)
+from ptp.migration.live import NextDatabase, Pace, catch_up
 from ptp.migration.online import OnlinePlan, make_online_plan
 from ptp.migration.plan import OnDirty, Plan
 from ptp.migration.preflight import inspect_source
+from ptp.migration.watching import begin_capture, check_schema_version, check_wal, end_capture, relieve
 from ptp.results import Finding, Measurement, Result
 from ptp.workbench import migrating
 from ptp.workbench.alone import held_target

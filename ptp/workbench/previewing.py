@@ -15,10 +15,11 @@ from ptp.errors import UsageError
 from ptp.migration.conditions import Room, rooms, short_of_room
 from ptp.migration.forecast import Billed, Forecast
 from ptp.migration.lint import Risk, lint
-from ptp.migration.live import Pace, check_wal
+from ptp.migration.live import Pace
 from ptp.migration.online import OnlinePlan
 from ptp.migration.plan import OnDirty, Plan
 from ptp.migration.steps import load_steps
+from ptp.migration.watching import check_wal
 from ptp.resources import folder
 from ptp.results import VERSION
 from ptp.schema import Base

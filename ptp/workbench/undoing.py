@@ -17,10 +17,11 @@ from ptp.migration import quarantine
 from ptp.migration.capture import LOG, release_sql, without_capture
 from ptp.migration.cutover import frozen
 from ptp.migration.fence import is_fenced
-from ptp.migration.live import Pace, end_capture, take_fence_down
+from ptp.migration.live import Pace
 from ptp.migration.online import OnlinePlan
 from ptp.migration.plan import OnDirty
 from ptp.migration.reverse import Back, backs, marks_sql, write_back
+from ptp.migration.watching import end_capture, take_fence_down
 from ptp.results import Finding, Result
 from ptp.verification.content import Pair
 from ptp.verification.kept import Kept

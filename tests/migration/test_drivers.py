@@ -19,7 +19,8 @@ from ptp.errors import CannotFinish, UsageError
 from ptp.migration import live
 from ptp.migration.build import Built, build
 from ptp.migration.capture import LOG
-from ptp.migration.live import NextDatabase, Pace, begin_capture, catch_up
+from ptp.migration.live import NextDatabase, Pace, catch_up
+from ptp.migration.watching import begin_capture
 from ptp.schema.shapes import known_shapes
 from ptp.settings import DriverName
 from ptp.workbench.migrating import plan_of

@@ -24,7 +24,8 @@ from ptp.engine.connect import atomic
 from ptp.engine.following import Follower
 from ptp.errors import CannotFinish, DirtySource, GateFailed, Moved, SourceChanged, UsageError
 from ptp.migration import live as live_module
-from ptp.migration.live import Pace, end_capture
+from ptp.migration.live import Pace
+from ptp.migration.watching import end_capture
 from ptp.workbench.migrating import migrate, plan_of
 from ptp.workbench.online import migrate_online
 from ptp.workbench.undoing import look_back, resume, roll_back, settle
