@@ -90,7 +90,7 @@ def test_a_spoilt_backup_fails_its_check(ptp: Ptp) -> None:
 
 MISTAKES = {
     "no source": (("take", "--source", "none.db"), "none.db"),
-    "no backup": (("restore", "none.db", "--target", "app.db"), "has no record none.db.json"),
+    "no backup": (("restore", "none.db", "--target", "app.db"), "There is no backup none.db: ptp backup list"),
     "nothing to check": (("check",), "There is no backup to check"),
     "a policy that keeps nothing": (("prune", "--keep", "0"), "--keep"),
     "no target": (("restore", "none.db"), "--target"),

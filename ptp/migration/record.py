@@ -63,6 +63,8 @@ def read_record(backup: Path) -> Record:
         sum(record.rows.values())
         return record
     except FileNotFoundError:
+        if not backup.exists():
+            raise UsageError(f"There is no backup {backup}: ptp backup list names those that there are.") from None
         raise UsageError(f"{backup} has no record {path.name} beside it, so it is no backup that ptp proved.") from None
     except (ValueError, TypeError, AttributeError):
         raise UsageError(f"{path} is not the record of a backup as ptp writes it.") from None
