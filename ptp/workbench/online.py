@@ -104,13 +104,16 @@ def migrate_online(
     Raises UsageError where a migration of this source was begun before and is not at its end.
     """
     started = time.perf_counter()
+    check_database(source)
+    # Before the lock is ours, which would look like another's.
+    noted = notes(source, target, backup=out / migrating.BACKUP, online=True)
     with locks.held(source, doing="an online migration"), held_target(target, doing="an online migration"):
         plan = check_movable(source, target, out=out, on_dirty=on_dirty, fence_reads=fence_reads)
         moving = Moving(source, target, run, plan, pace or Pace())
         (out / "plan.sql").write_text(f"-- plan {moving.plan.hash}\n{moving.plan.text}", encoding="utf-8")
         outlook = look_ahead(plan.base, source)
         known, broken = baseline(source)
-        results: list[Result] = [*notes(source, target, backup=out / migrating.BACKUP, online=True), known]
+        results: list[Result] = [*noted, known]
         results += _before(moving, out, part(progress, 0.0, 0.3))
         results += _captured(moving, part(progress, 0.3, 1.0))
     results += estimates(outlook)
@@ -129,7 +132,7 @@ def _before(moving: Moving, out: Path, progress: Progress) -> Iterator[Result]:
     yield clean
     (out / migrating.BACKUP).parent.mkdir(exist_ok=True)
     yield migrating.backup_finding(
-        take_backup(moving.source, out / migrating.BACKUP, progress=part(progress, 0.4, 1.0))
+        take_backup(moving.source, out / migrating.BACKUP, record=True, progress=part(progress, 0.4, 1.0))
     )
 
 

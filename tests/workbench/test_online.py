@@ -197,6 +197,13 @@ def test_the_target_is_what_an_offline_run_makes_of_the_source_with_all_its_writ
     assert mine == theirs
 
 
+def test_what_is_known_beforehand_speaks_of_others_not_of_the_migration_itself(raw: Place) -> None:
+    notes = {i: f for i, f in raw.move().items() if i.startswith("preflight.") and i != "preflight.engine"}
+    assert {i: f.where for i, f in notes.items() if f.verdict != "pass"} == {}
+    assert "preflight.migrators" in notes
+    assert (raw.out / "backup" / "source.db.json").is_file()
+
+
 def test_after_the_move_every_way_in_leads_to_the_new_one(raw: Place) -> None:
     raw.move()
     with pytest.raises(sqlite3.IntegrityError, match=f"has moved to {raw.target}: open that one"):
