@@ -326,6 +326,14 @@ def test_a_dirty_source_stops_the_run_and_names_what_it_found(dirty: Path) -> No
     assert len(ended.stderr.splitlines()) == 1
     for words in ("users.created_at: 1 ", "study_sessions.created_at: 2 ", "--on-dirty quarantine"):
         assert words in ended.stderr
+    listed = [
+        line.split(":", 1) for line in ended.stdout.splitlines() if line.startswith(("column", "count", "exampl"))
+    ]
+    assert [value.strip() for name, value in listed if name in ("column", "count")] == ["created_at", "1"] + [
+        "created_at",
+        "2",
+    ]
+    assert "key 3: text '2024-02-31 10:00:00'; key 4: text '2024-02-31 10:00:00'" in ended.stdout
     assert not (dirty / "out" / "target.db").exists()
     assert list(dirty.rglob("*.partial*")) == []
     assert json.loads((dirty / "out" / "verdict.json").read_text(encoding="utf-8"))["verdict"] == "fail"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,11 +11,13 @@ import typer
 from ptp import terminal
 from ptp.cli.options import Json, NamedEnvironment, OnDirty, Out, Profile
 from ptp.cli.planning import Confirm, DryRun, chosen_source, tell_preview
+from ptp.errors import DirtySource
 from ptp.workbench.progress import Progress
 
 if TYPE_CHECKING:
     from ptp.migration.plan import OnDirty as Policy
     from ptp.settings import Environment
+    from ptp.workbench.run import Outcome
 
 
 commands = typer.Typer()
@@ -68,13 +71,22 @@ def run(
             prove=prove,
         )
         outcome = execute_run(request, progress=progress)
-    if as_json:
-        typer.echo((folder / "verdict.json").read_text(encoding="utf-8"), nl=False)
-    else:
-        if outcome.error:
-            terminal.tell_error(str(outcome.error))
-        terminal.tell_run(outcome.evidence, report=str(folder / "index.html"))
+    _tell(outcome, folder, as_json=as_json)
     raise typer.Exit(outcome.exit_code)
+
+
+def _tell(outcome: Outcome, folder: Path, *, as_json: bool) -> None:
+    """Print how a run ended; of one that dirt stopped, every kind of it with its examples."""
+    rows = [row for stage in outcome.evidence.stages for row in stage.tables.get("Dirt", ())]
+    dirt = rows if isinstance(outcome.error, DirtySource) else []
+    if as_json:
+        document = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+        typer.echo(json.dumps({**document, "dirt": dirt} if dirt else document, ensure_ascii=False))
+        return
+    terminal.tell_rows(dirt)
+    if outcome.error:
+        terminal.tell_error(str(outcome.error))
+    terminal.tell_run(outcome.evidence, report=str(folder / "index.html"))
 
 
 def _demo(progress: Progress) -> Path:
