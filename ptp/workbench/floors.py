@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ptp.benchmark.floors import Excess, TimedPairs, excess, judge_pairs, not_measured, time_pairs
+from ptp.benchmark.floors import Excess, excess, judge_pairs, not_measured
+from ptp.benchmark.pairs import TimedPairs, time_pairs
 from ptp.engine import open_engine
 from ptp.engine.environment import environment
 from ptp.engine.meters import Counters, Statement, meter

@@ -17,7 +17,8 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from ptp.benchmark.floors import Bound, Pair
+from ptp.benchmark.floors import Bound
+from ptp.benchmark.pairs import Pair
 from ptp.engine import atomic, connect_file
 from ptp.engine.meters import Statement, recorded
 from ptp.queries import StudyQueries, StudyQuestion

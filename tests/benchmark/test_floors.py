@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from ptp.benchmark.floors import Bound, Pair, TimedPairs, excess, judge_pairs, not_measured, time_pairs
+from ptp.benchmark.floors import Bound, excess, judge_pairs, not_measured
+from ptp.benchmark.pairs import Pair, TimedPairs, time_pairs
 from ptp.errors import CannotFinish
 from ptp.results import Finding, from_json, to_json
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ptp.benchmark.floors import Bound, TimedPairs
+from ptp.benchmark.floors import Bound
+from ptp.benchmark.pairs import TimedPairs
 from ptp.cli import app
 from ptp.engine.meters import Counters, Statement
 from ptp.errors import DiskFull, UsageError

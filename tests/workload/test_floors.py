@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from ptp.benchmark.floors import time_pairs
+from ptp.benchmark.pairs import time_pairs
 from ptp.engine import connect_file
 from ptp.engine.meters import recorded
 from ptp.workload.floors import RECENT_ANSWERS, Measured, measured, plain_connection
