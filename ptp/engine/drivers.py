@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from ptp.engine.files import BUSY_TIMEOUT_MS, connect_file, file_uri, read_only_uri, without_traces
-from ptp.engine.headers import _descriptors
+from ptp.engine.headers import descriptors
 from ptp.engine.libsql_driver import LibsqlConnection, Values
 from ptp.errors import CannotFinish, UsageError
 from ptp.settings import DriverName
@@ -191,7 +191,7 @@ def connect(
 def _is_open_here(path: Path) -> bool:
     with suppress(OSError):
         wanted = path.stat()
-        for descriptor in _descriptors():
+        for descriptor in descriptors():
             with suppress(OSError):
                 if os.path.samestat(os.fstat(descriptor), wanted):
                     return True

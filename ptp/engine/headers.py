@@ -77,7 +77,7 @@ def first_bytes(path: Path, count: int) -> bytes:
     Raises OSError.
     """
     wanted = path.stat()
-    for descriptor in _descriptors():
+    for descriptor in descriptors():
         with suppress(OSError):  # closed meanwhile, or open for writing only
             if os.path.samestat(os.fstat(descriptor), wanted):
                 found = os.pread(descriptor, count, 0)
@@ -87,7 +87,8 @@ def first_bytes(path: Path, count: int) -> bytes:
         return file.read(count)
 
 
-def _descriptors() -> Iterator[int]:
+def descriptors() -> Iterator[int]:
+    """The file descriptors that this process has open."""
     for folder in ("/proc/self/fd", "/dev/fd"):
         with suppress(OSError):
             yield from sorted(int(entry.name) for entry in Path(folder).iterdir())

@@ -154,7 +154,7 @@ def _opening(form: Format) -> list[Statement]:
         "PRAGMA journal_mode = OFF",  # the file is new: a build that stops is removed, not rolled back
         "PRAGMA synchronous = OFF",  # the file is synced once, when it is whole
         "PRAGMA foreign_keys = OFF",  # checked as a whole afterwards, by the verification
-        "PRAGMA cache_size = -65536",
+        "PRAGMA cache_size = -32768",  # each sorter of an index takes as much again
         "PRAGMA temp_store = FILE",
         "PRAGMA threads = 2",
         f"PRAGMA application_id = {form.application_id}",
