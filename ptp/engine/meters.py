@@ -8,7 +8,7 @@ run to run and compare with each other, but its planner may choose otherwise tha
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -88,11 +88,11 @@ def recorded(engine: Engine) -> Iterator[list[Statement]]:
 
 
 @contextmanager
-def meter(path: Path) -> Iterator[Callable[[Sequence[Statement]], Counters]]:
-    """A function that counts as `count` does, each time on the database as it was when this was opened.
+def replica(path: Path) -> Iterator[Path]:
+    """A copy of a database in a folder of its own, as it was when this was opened; it is gone afterwards.
 
-    It works on a copy, since two libraries of SQLite must never open one file in the same process: the locks of a
-    process are one, so that either would walk through the other's and drop them when it closes.
+    Whoever counts works on a copy, since two libraries of SQLite must never open one file in the same process: the
+    locks of a process are one, so that either would walk through the other's and drop them when it closes.
     Raises UsageError when there is no such file, NotADatabase, Locked, DiskFull.
     """
     if not path.is_file():  # check_database would open and close the file, which drops the locks of this process too
@@ -106,9 +106,22 @@ def meter(path: Path) -> Iterator[Callable[[Sequence[Statement]], Counters]]:
             # A lock is met here, and named; backup would wait for it without end.
             original.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             original.backup(db)
-        with _errors_named(copy), closing(apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE)) as replica:
-            replica.execute("PRAGMA foreign_keys = ON")
-            yield lambda statements: _count(replica, statements)
+        yield copy
+
+
+@contextmanager
+def meter(path: Path) -> Iterator[Callable[[Sequence[Statement]], Counters]]:
+    """A function that counts as `count` does, each time on the database as it was when this was opened.
+
+    It works on a copy; raises what `replica` does.
+    """
+    with (
+        replica(path) as copy,
+        _errors_named(copy),
+        closing(apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE)) as db,
+    ):
+        db.execute("PRAGMA foreign_keys = ON")
+        yield lambda statements: _count(db, statements)
 
 
 def count(path: Path, statements: Sequence[Statement]) -> Counters:
@@ -123,18 +136,25 @@ def count(path: Path, statements: Sequence[Statement]) -> Counters:
         return counted(statements)
 
 
-def _count(db: apsw.Connection, statements: Sequence[Statement]) -> Counters:
-    done = Counters(statements=len(statements), executions=sum(len(s.executions) for s in statements))
+def replayed(db: apsw.Connection, statements: Sequence[Statement]) -> Generator[Counters, None, None]:
+    """The work of one statement after the other, in a transaction that is rolled back at the end.
+
+    Raises CannotFinish for a statement that fails, or that would end the transaction.
+    """
     db.execute("BEGIN")
     db.authorizer = _no_transaction
     try:
         for statement in statements:
-            done += _replay(db, statement)
+            yield _replay(db, statement)
     finally:
         db.authorizer = None
         if db.in_transaction:  # a full disk, among others, has ended it already
             db.execute("ROLLBACK")
-    return done
+
+
+def _count(db: apsw.Connection, statements: Sequence[Statement]) -> Counters:
+    done = Counters(statements=len(statements), executions=sum(len(s.executions) for s in statements))
+    return sum(replayed(db, statements), done)
 
 
 def _replay(db: apsw.Connection, statement: Statement) -> Counters:

@@ -28,6 +28,14 @@ class Tariff:
             return None
         return read / 1e9 * self.read_per_billion + written / 1e6 * self.written_per_million
 
+    def month_dollars(self, read: float, written: float) -> float | None:
+        """The whole bill in $ of a month with so many rows read and written; None where what is over has no price."""
+        over_read, over_written = max(0.0, read - self.read_included), max(0.0, written - self.written_included)
+        if not over_read and not over_written:
+            return self.month
+        over = self.dollars(over_read, over_written)
+        return None if over is None else self.month + over
+
 
 @dataclass(frozen=True, slots=True)
 class Prices:
@@ -37,6 +45,16 @@ class Prices:
     date: str
     source: str
     tariffs: tuple[Tariff, ...]
+
+    def tariff(self, name: str) -> Tariff:
+        """The tariff of that name."""
+        return next(t for t in self.tariffs if t.name == name)
+
+    def cheapest(self, read: float, written: float) -> tuple[Tariff, float]:
+        """The tariff with the lowest bill of a month with so many rows read and written, and that bill in $."""
+        known = [(dollars, t) for t in self.tariffs if (dollars := t.month_dollars(read, written)) is not None]
+        dollars, tariff = min(known, key=lambda pair: pair[0])
+        return tariff, dollars
 
     def words(self, today: datetime.date) -> str:
         """Date and source in a few words, with a warning where they are older than a year."""

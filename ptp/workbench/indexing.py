@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,7 +27,7 @@ from ptp.schema.ddl import derived_statements, model_statements
 from ptp.verification.indexes import check_missing, check_redundant, check_used
 from ptp.workbench.migrating import plan_of as plan_of_migration
 from ptp.workbench.progress import quiet
-from ptp.workload.cases import benchmark_cases
+from ptp.workload.cases import workload as queries_of
 from ptp.workload.demo import write_demo
 
 PAGE_ROWS = 500
@@ -113,16 +114,36 @@ def _small_head() -> Iterator[Path]:
         yield target
 
 
-def record_workload(engine: Engine, *, calls: int = 1) -> Mapping[str, tuple[Statement, ...]]:
-    """The statements of some calls of each case that applies to this database; those that write do write."""
-    found: dict[str, tuple[Statement, ...]] = {}
-    for case in benchmark_cases(engine, profile="quick", seed=1):
-        if not case.not_applicable:
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The statements of each call of a query; `absent` says why there is none."""
+
+    calls: tuple[tuple[Statement, ...], ...] = ()
+    absent: str | None = None
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Those of all calls, in their order."""
+        return tuple(s for call in self.calls for s in call)
+
+
+def record_calls(engine: Engine, *, calls: int, seed: int = 1) -> Mapping[str, Recorded]:
+    """The statements of some calls of each query, by its name; those that write do write."""
+    found = {}
+    for query in queries_of(engine, count=calls, seed=seed):
+        taken: list[tuple[Statement, ...]] = []
+        for drawn in islice(cycle(query.draws), 0 if query.not_applicable else calls):
             with recorded(engine) as statements:
-                for _ in range(calls):
-                    case.call()
-            found[case.name] = tuple(statements)
+                query.run(drawn)
+            taken.append(tuple(statements))
+        found[query.name] = Recorded(tuple(taken), query.not_applicable)
     return found
+
+
+def record_workload(engine: Engine, *, calls: int = 1) -> Mapping[str, tuple[Statement, ...]]:
+    """The statements of some calls of each query that applies to this database; those that write do write."""
+    found = record_calls(engine, calls=calls)
+    return {name: of_query.statements for name, of_query in found.items() if not of_query.absent}
 
 
 def read_workload(db: sqlite3.Connection) -> tuple[Reading, ...]:

@@ -8,8 +8,9 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats as witness
 
-from ptp.stats import bounds, decide, lower_rank, percentile, samples_needed, upper_rank
+from ptp.stats import bounds, decide, lower_rank, outliers, percentile, samples_needed, upper_rank
 
 
 def test_the_upper_rank_of_p95_at_1000_is_962() -> None:
@@ -103,3 +104,46 @@ def test_a_decision_is_the_side_of_the_limit_on_which_both_bounds_lie(samples: l
     decision = decide(ordered, q=0.95, limit=limit)
     assert (decision == "pass") == (found.high < limit)
     assert (decision == "fail") == (found.low > limit)
+
+
+@pytest.mark.parametrize(("p95", "decision"), [(149.6, "pass"), (150.4, "fail")])
+def test_rule_9_half_a_millisecond_falls_on_its_side_of_150(p95: float, decision: str) -> None:
+    ordered = [p95 - 0.3 + n * 0.6 / 9_999 for n in range(10_000)]
+    assert percentile(ordered, q=0.5) == pytest.approx(p95, abs=0.001)
+    assert decide(ordered, q=0.5, limit=150) == decision
+
+
+def test_rule_9_a_percentile_is_of_all_samples_and_no_mean_of_percentiles() -> None:
+    quiet, busy = [1.0] * 900, [1.0] * 60 + [200.0] * 40
+    assert percentile(sorted(quiet + busy), q=0.95) == 1.0
+    assert (percentile(quiet, q=0.95) + percentile(busy, q=0.95)) / 2 > 100
+
+
+def test_rule_19_outliers_are_counted_and_stay_in_every_percentile() -> None:
+    chance = random.Random(19)
+    calls = [chance.gauss(10, 0.5) for _ in range(9_900)]
+    spikes = [chance.uniform(100, 200) for _ in range(100 + 1)]  # 1 % and one more, so that p99 is a spike
+    ordered = sorted(calls + spikes)
+    assert outliers(ordered) == 101
+    assert len(ordered) == 10_001
+    assert percentile(ordered, q=0.99) > 12
+    assert bounds(ordered, q=0.99).high >= 100
+    assert percentile(ordered, q=0.95) < 12
+
+
+def test_rule_19_a_fence_is_three_interquartile_ranges_away() -> None:
+    ordered = [float(n) for n in range(1, 101)]  # quartiles 25 and 75: fences at -125 and 225
+    assert outliers(ordered) == 0
+    assert outliers([-126.0, *ordered[1:-1], 226.0]) == 2
+    assert outliers([-120.0, *ordered[1:-1], 220.0]) == 0
+    assert outliers([]) == 0
+    assert outliers([5.0] * 99 + [6.0]) == 1
+
+
+@pytest.mark.parametrize("n", [59, 1_000, 30_000])
+@pytest.mark.parametrize("q", [0.5, 0.95, 0.999])
+def test_ranks_are_those_of_scipy(n: int, q: float) -> None:
+    high, low = upper_rank(n, q=q, confidence=0.99), lower_rank(n, q=q, confidence=0.99)
+    known = int(witness.binom.ppf(0.99, n, q)) + 1
+    assert high == (known if known <= n else None)
+    assert low == int(witness.binom.ppf(0.01, n, q))
