@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 from ptp.errors import EXIT_CANNOT_FINISH, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, UsageError
 
@@ -26,7 +26,10 @@ Severity: TypeAlias = Literal["data", "gate", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One thing measured: `samples` are the raw values in `unit`, in the order in which they were taken."""
+    """One thing measured: `samples` are the raw values in `unit`, in the order in which they were taken.
+
+    In a run folder more than a handful of them stand in a columnar file beside the JSON (`ptp.evidence`).
+    """
 
     what: str
     unit: str
@@ -99,18 +102,32 @@ def from_json(document: Mapping[str, Any]) -> Result:
     return cls(**body)
 
 
-def write_json(path: Path, document: object) -> None:
-    """Write `document` to `path` atomically: to a temporary file beside it, synced, then renamed."""
-    partial = path.with_name(path.name + ".partial")
+def write_json(path: Path, document: object, *, beside: Mapping[Path, bytes] | None = None) -> None:
+    """Write `document` to `path` atomically: to a temporary file beside it, synced, then renamed.
+
+    Files that belong to it go `beside` it, in the same way and just before it.
+    """
+    paths = [*(beside or {}), path]
+    partials = [p.with_name(p.name + ".partial") for p in paths]
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        for partial, content in zip(partials, (beside or {}).values(), strict=False):
+            with partial.open("wb") as file:
+                file.write(content)
+                _sync(file)
+        with partials[-1].open("w", encoding="utf-8") as text:
+            json.dump(document, text, indent=1, ensure_ascii=False, allow_nan=False)
+            text.write("\n")
+            _sync(text)
+        for partial, whole in zip(partials, paths, strict=True):
+            partial.replace(whole)
     finally:
-        partial.unlink(missing_ok=True)
+        for partial in partials:
+            partial.unlink(missing_ok=True)
+
+
+def _sync(file: IO[Any]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def worst(findings: Iterable[Finding], *, required: Sequence[str] = ()) -> Verdict:

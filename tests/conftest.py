@@ -25,7 +25,14 @@ def ctrl_c_is_heard() -> None:
 
 
 #: Files that take long as a whole: begun first, so that no processor waits for one of them at the end.
-LONG = ("test_proving.py", "test_end_to_end.py", "test_errors_end_to_end.py", "test_kills.py", "test_floors.py")
+LONG = (
+    "test_proving.py",
+    "test_end_to_end.py",
+    "test_errors_end_to_end.py",
+    "test_kills.py",
+    "test_floors.py",
+    "test_against_end_to_end.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,9 @@
 """Latency against limits: every case with raw samples, percentiles, a bound on p95 and a verdict."""
 
-from ptp.benchmark.harness import check_harness
-from ptp.benchmark.latency import Case, Clock, Latency, Progress, Timed, judge, measure, still_needed, time_calls
+from ptp.benchmark.clocks import Clock, batch_for, resolution_ns
+from ptp.benchmark.families import family_note
+from ptp.benchmark.latency import Case, Latency, Progress, Timed, judge, measure, time_calls
+from ptp.benchmark.selfcheck import self_check
 
 __all__ = [
     "Case",
@@ -9,9 +11,11 @@ __all__ = [
     "Latency",
     "Progress",
     "Timed",
-    "check_harness",
+    "batch_for",
+    "family_note",
     "judge",
     "measure",
-    "still_needed",
+    "resolution_ns",
+    "self_check",
     "time_calls",
 ]

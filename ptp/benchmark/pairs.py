@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ptp.benchmark.latency import Clock
+from ptp.benchmark.clocks import Clock
 from ptp.errors import CannotFinish
 
 _NS_PER_US = 1e3

@@ -1,46 +1,65 @@
-"""`ptp bench`: the third stage alone."""
+"""`ptp bench`: the third stage alone; beside its floors, an earlier run, another commit, or other engines."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from ptp import terminal
-from ptp.cli.options import Json, Out, Profile, Seed, Target
-from ptp.evidence import write_stage
+from ptp.cli.options import Json, Measure, Out, Profile, Seed
 
 commands = typer.Typer()
 
+_EPILOG = (
+    "Examples: ptp bench --target new.db --source old.db --profile full; ptp bench --against HEAD~1; "
+    "ptp bench --target new.db --engine libsql --engine turso"
+)
 
-@commands.command(epilog="Example: ptp bench --target new.db --profile full")
+
+@commands.command(epilog=_EPILOG)
 def bench(
-    target: Target,
+    target: Annotated[str | None, typer.Option(help="Database at head.", metavar="FILE")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="What it was migrated from, to measure the old queries on.", metavar="FILE")
+    ] = None,
     out: Out = None,
     profile: Profile = "quick",
+    measure: Measure = "all",
     seed: Seed = 1,
     floors: Annotated[
         bool, typer.Option("--floors", help="Beside what plain sqlite3 takes for the same, not against the limits.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="A commit: its code and this run here in pairs. A run folder: compare the counters.",
+            metavar="COMMIT|DIR",
+        ),
+    ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help="Beside sqlite3: libsql, turso or apsw. May be given more than once.", metavar="NAME"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Time every query on a copy of a target, each against its limit."""
-    from ptp.engine import database_path
+    """Time every query on a copy of a target, each against its limit, and tell what it costs."""
     from ptp.settings import load_settings
-    from ptp.workbench import benchmarking
-    from ptp.workbench.floors import measure_floors, table_text
+    from ptp.workbench.identity import new_run_id
+    from ptp.workbench.measuring import Asked, keep
     from ptp.workbench.places import make_folder
-    from ptp.workbench.run import new_run_id
 
-    new = database_path(target)
-    benchmarking.check_benchmarkable(new)
+    asked = Asked(target, source, profile, seed, measure, floors=floors, against=against, engines=tuple(engine or ()))
+    asked.check()
     folder = out or load_settings().reports_dir / new_run_id()
     make_folder(folder)
-    measure = measure_floors if floors else benchmarking.benchmark
+    started = datetime.now(UTC)
     with terminal.progress_bar("ptp bench", silent=as_json) as progress:
-        stage = measure(new, folder, profile=profile, seed=seed, progress=progress)
-    write_stage(folder, stage)
+        stage = asked.measure(folder, progress)
+    keep(folder, asked.run(folder, started=started, seconds=stage.seconds), stage)
     if floors and not as_json:
+        from ptp.workbench.floors import table_text
+
         typer.echo(table_text(stage) + "\n")
-    following = f"Raw samples: {folder / 'results' / (stage.name + '.json')}"
-    terminal.finish_stage(stage, following, as_json=as_json)
+    terminal.finish_stage(stage, f"Next: open {folder / 'index.html'}", as_json=as_json)

@@ -91,7 +91,7 @@ def migrate(
     from ptp.engine.drivers import driver_of
     from ptp.migration.live import Pace
     from ptp.settings import load_settings
-    from ptp.workbench.run import new_run_id
+    from ptp.workbench.identity import new_run_id
 
     old = chosen_source(source, env)
     if old is None:

@@ -15,6 +15,10 @@ OnDirty = Annotated[
     typer.Option(help="Values that do not convert exactly: stop before any change, or keep them in quarantine."),
 ]
 Profile = Annotated[Literal["quick", "full"], typer.Option(help="How many samples a query gets.")]
+Measure = Annotated[
+    Literal["all", "times"],
+    typer.Option(help="times: the limits alone; all: also costs, the worth of each index, and the claims."),
+]
 Out = Annotated[
     Path | None, typer.Option(help="Run folder, new or empty; one under reports/ if not given.", metavar="DIR")
 ]

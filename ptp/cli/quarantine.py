@@ -82,7 +82,7 @@ def quarantine_retry(
     """
     from ptp.engine import database_path
     from ptp.workbench import keeping
-    from ptp.workbench.run import new_run_id
+    from ptp.workbench.identity import new_run_id
 
     new = database_path(target)
     with terminal.progress_bar("ptp quarantine retry", silent=as_json) as progress:

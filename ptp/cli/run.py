@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ptp import terminal
-from ptp.cli.options import Json, NamedEnvironment, OnDirty, Out, Profile
+from ptp.cli.options import Json, Measure, NamedEnvironment, OnDirty, Out, Profile
 from ptp.cli.planning import Confirm, DryRun, chosen_source, tell_preview
 from ptp.errors import DirtySource
 from ptp.workbench.progress import Progress
@@ -38,6 +38,7 @@ def run(
         Literal["none", "quick", "full"],
         typer.Option(help="Prove the verifier: damage a demo in every known way, once or 25 times; is all of it seen?"),
     ] = "quick",
+    measure: Measure = "all",
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -48,7 +49,8 @@ def run(
     from ptp.engine import database_path
     from ptp.settings import load_settings
     from ptp.workbench.environments import is_dry
-    from ptp.workbench.run import Request, execute_run, new_run_id
+    from ptp.workbench.identity import new_run_id
+    from ptp.workbench.run import Request, execute_run
 
     identity = new_run_id()
     folder = out or load_settings().reports_dir / identity
@@ -69,6 +71,7 @@ def run(
             env=env or "dev",
             on_dirty=on_dirty,
             prove=prove,
+            measure=measure,
         )
         outcome = execute_run(request, progress=progress)
     _tell(outcome, folder, as_json=as_json)

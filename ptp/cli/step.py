@@ -41,8 +41,8 @@ def step(
     from ptp.engine import database_path
     from ptp.settings import load_settings
     from ptp.workbench import stepping
+    from ptp.workbench.identity import new_run_id
     from ptp.workbench.places import make_folder
-    from ptp.workbench.run import new_run_id
 
     if up and down:
         raise UsageError("Give --up or --down, not both; see ptp step --help.")

@@ -26,6 +26,7 @@ _Values = NDArray[np.float64]
 _LAGS = 10  # of the test of independence
 _BY_CHANCE = 23.21  # what its statistic exceeds in 1 % of white noise: chi-squared with 10 degrees of freedom
 _RESAMPLES = 2_000
+_SHORT = 1.06  # by which intervals still fell short of 90 % over 1,200 seeds of an autoregression with 0.9
 _LEAST_BLOCKS = 8  # fewer blocks than these tell nothing about how blocks differ
 
 
@@ -58,7 +59,7 @@ def quantile_bounds(samples: Sequence[float], *, q: float, confidence: float = 0
 def sample_bounds(samples: Sequence[float], *, q: float, confidence: float = 0.95) -> tuple[Bounds, float]:
     """One-sided bounds of the q-quantile of samples in the order taken, and the effective n they rest on.
 
-    Order statistics where no dependence is seen, neither in the ranks nor in which samples lie over the quantile.
+    Order statistics where no dependence is seen in which samples lie over the quantile.
     Otherwise the wider of two: the block bootstrap, and order statistics as if there were only the effective n.
     """
     values = np.asarray(samples, dtype=float)
@@ -78,10 +79,17 @@ def inertia_of(values: NDArray[np.float64]) -> float:
 
 
 def _inertia_at(values: _Values, ordered: Sequence[float], q: float) -> float:
-    """The greater of the inertia of the ranks and that of lying over the quantile, which bursts of slow calls show."""
+    """The inertia of lying over the quantile or not: what a bound of the quantile depends on.
+
+    That of the ranks would count for more than it is: where the middle wanders and the slow calls come one by one, the
+    slow calls are as good as independent. Looked at are the quantile itself, from both sides, since bursts of equal
+    calls may be what lies at it, and one half way to its thinner end, where bursts stand out.
+    """
     if len(values) == 0:
         return 1.0
-    return max(inertia_of(values), _inertia(_under(values, ordered, q)))
+    further = q / 2 if q < 0.5 else (1 + q) / 2
+    sides = (_under(values, ordered, q), (values < percentile(ordered, q=q)).astype(float))
+    return max(map(_inertia, (*sides, _under(values, ordered, further))))
 
 
 def _under(values: _Values, ordered: Sequence[float], q: float) -> _Values:
@@ -182,4 +190,4 @@ def _widening(n: int, length: int, inertia: float, q: float, confidence: float) 
     z = abs(NormalDist().inv_cdf(confidence))
     free = max(min(number - 1, n * min(q, 1 - q) / inertia), 1)
     few = 1 + (1 + z**2) / (4 * free)  # Student's t over the normal, to the first order
-    return few / math.sqrt((1 - unseen) * (1 - 1 / max(number, 2)))
+    return _SHORT * few / math.sqrt((1 - unseen) * (1 - 1 / max(number, 2)))

@@ -1,57 +1,64 @@
-"""The third stage: every query of the application timed against its limit, on a copy of the target."""
+"""The third stage: every query against its limit, what it costs, what was claimed, and what each index is worth."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 
-from ptp.benchmark import check_harness, measure
 from ptp.engine import check_database, check_sound, connect_file, errors_named, open_engine
-from ptp.engine.environment import environment
 from ptp.evidence import Stage
-from ptp.migration.backup import check_space, step
 from ptp.settings import load_settings
+from ptp.workbench import claims, scratch
+from ptp.workbench.claims import measure_claims
+from ptp.workbench.counting import count_work
+from ptp.workbench.economics import index_economics
+from ptp.workbench.histories import CONDITIONS, conditions, history_of, history_part
 from ptp.workbench.indexing import check_head, inspect_indexes
-from ptp.workbench.progress import Progress, quiet
-from ptp.workload.cases import benchmark_cases
-from ptp.workload.limits import Profile
+from ptp.workbench.latencies import time_queries
+from ptp.workbench.parts import Part
+from ptp.workbench.progress import Progress, part, quiet
+from ptp.workload.limits import Measure, Profile
 
 NAME = "03_benchmark"
 TITLE = "Benchmark"
-_SCRATCH = "bench-scratch.db"
-_GROWTH = 64_000_000  # bytes that the cases which write add to the copy and its log: 41 MB with profile full
+
+_SECONDS: dict[Profile, tuple[float, ...]] = {"quick": (9.0, 2.0, 4.0, 11.0), "full": (70.0, 6.0, 60.0, 330.0)}
+"""About how long each part takes on two processors, for the time left."""
 
 
 def benchmark(
-    target: Path, out: Path, *, profile: Profile = "quick", seed: int = 1, progress: Progress = quiet
+    target: Path,
+    out: Path,
+    *,
+    source: Path | None = None,
+    profile: Profile = "quick",
+    measure: Measure = "all",
+    seed: int = 1,
+    progress: Progress = quiet,
 ) -> Stage:
-    """Time the queries on a copy of `target` in `out`, which is removed afterwards; `target` is only read.
+    """Measure the queries of `target` on copies in `out`, removed afterwards; `target` and `source` are only read.
 
-    Some cases write, and a database that has been verified must stay as it was.
+    The same queries as the old application wrote them run on a copy of `source`, where it has the raw shape. With
+    `measure` "times" nothing is measured but the queries against their limits.
     """
     started = time.perf_counter()
     check_benchmarkable(target)
     progress(0.0, "copying the target")
-    with _copy(target, out / _SCRATCH) as copy:
-        engine = open_engine(copy, settings=load_settings())
-        try:
-            cases = benchmark_cases(engine, profile=profile, seed=seed)
-            names = [c.name for c in cases if not c.not_applicable]
-
-            def counted(name: str, taken: int, wanted: int) -> None:
-                progress(0.05 + 0.95 * (names.index(name) + taken / wanted) / len(names), f"timing {name}")
-
-            found = measure(cases, environment=environment(), progress=counted)
-        finally:
-            engine.dispose()
-        with connect_file(copy, read_only=True) as db:
-            indexes = inspect_indexes(db)
-    findings = (check_harness(cases), *(latency.finding for latency in found), *indexes.findings)
-    measurements = tuple(latency.measurement for latency in found if latency.measurement.samples)
-    tables = {"Latency": [dict(latency.row) for latency in found], "Indexes": indexes.rows}
-    return Stage(NAME, TITLE, time.perf_counter() - started, (*findings, *measurements), tables)
+    parts: Sequence[Callable[[Progress], Part]] = (
+        lambda shown: _times(target, out, profile=profile, seed=seed, progress=shown),
+        lambda shown: _work(target, out, seed=seed, progress=shown),
+        lambda shown: index_economics(target, out, profile=profile, seed=seed, progress=shown),
+        lambda shown: measure_claims(source, target, out, profile=profile, seed=seed, progress=shown),
+    )
+    seconds = _SECONDS[profile] if measure == "all" else _SECONDS[profile][:1]
+    ends = [end / sum(seconds) for end in accumulate(seconds, initial=0.0)]
+    whole = Part((), {CONDITIONS: [conditions(target, profile=profile, seed=seed)]})
+    for measured, (start, end) in zip(parts, pairwise(ends), strict=False):
+        whole += measured(part(progress, start, end))
+    whole += history_part(history_of(load_settings().reports_dir))
+    return Stage(NAME, TITLE, time.perf_counter() - started, whole.results, whole.tables)
 
 
 def check_benchmarkable(target: Path) -> None:
@@ -62,19 +69,24 @@ def check_benchmarkable(target: Path) -> None:
     check_sound(target)
 
 
-@contextmanager
-def _copy(target: Path, copy: Path) -> Iterator[Path]:
-    check_space(copy.parent, needed_bytes=target.stat().st_size + _GROWTH)
-    try:
-        with errors_named(copy), connect_file(target, read_only=True) as db, connect_file(copy) as scratch:
-            step(db, scratch, target)
-        with errors_named(copy):
-            yield copy
-    finally:
-        remove_scratch(copy.parent)
-
-
 def remove_scratch(out: Path) -> None:
-    """Remove the copy that a benchmark in `out` works on: also of one whose kernel was killed."""
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        (out / (_SCRATCH + suffix)).unlink(missing_ok=True)
+    """Remove what a benchmark in `out` works on: also of one whose kernel was killed."""
+    scratch.remove_scratch(out)
+    claims.remove_scratch(out)
+
+
+def _times(target: Path, out: Path, *, profile: Profile, seed: int, progress: Progress) -> Part:
+    with scratch.copied(target, out) as copy:
+        found = time_queries(copy, profile=profile, seed=seed, progress=progress)
+    with errors_named(target), connect_file(target, read_only=True) as db:
+        indexes = inspect_indexes(db)
+    return found + Part(indexes.findings, {"Indexes": indexes.rows})
+
+
+def _work(target: Path, out: Path, *, seed: int, progress: Progress) -> Part:
+    with scratch.copied(target, out) as copy:
+        engine = open_engine(copy, settings=load_settings())
+        try:
+            return count_work(engine, copy, seed=seed, progress=progress)
+        finally:
+            engine.dispose()

@@ -140,18 +140,18 @@ def _indexes(db: sqlite3.Connection) -> list[Index]:
 def _uses(db: sqlite3.Connection, recorded: Mapping[str, Recorded]) -> Uses:
     db.execute("PRAGMA foreign_keys = ON")
     different = {name: {s.sql: s for s in r.statements}.values() for name, r in recorded.items()}
-    both = [
+    opened_by, read_by = (
         {
             name: frozenset[str]().union(*(look(db, s.sql, s.parameters) for s in statements))
             for name, statements in different.items()
         }
         for look in (opened, reads)
-    ]
+    )
     uncalled: dict[str, frozenset[str]] = {}
     for reading in read_workload(db):
         if reading.case not in recorded:
             uncalled[reading.case] = uncalled.get(reading.case, frozenset()) | reading.reads
-    return Uses(*both, uncalled)
+    return Uses(opened_by, read_by, uncalled)
 
 
 def _opinions(db: sqlite3.Connection, recorded: Mapping[str, Recorded]) -> Opinions:

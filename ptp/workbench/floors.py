@@ -21,8 +21,9 @@ from ptp.evidence import Stage
 from ptp.results import Finding, Measurement, Result
 from ptp.settings import load_settings
 from ptp.stats import percentile
-from ptp.workbench.benchmarking import _copy, check_benchmarkable
+from ptp.workbench.benchmarking import check_benchmarkable
 from ptp.workbench.progress import Progress, quiet
+from ptp.workbench.scratch import copied
 from ptp.workload.floors import PAIRS, WARM_UP, Measured, Prepared, measured, plain_connection
 from ptp.workload.limits import WORK_LIMITS, Profile
 
@@ -58,7 +59,7 @@ def measure_floors(
     started = time.perf_counter()
     check_benchmarkable(target)
     progress(0.0, "copying the target")
-    with _copy(target, out / "bench-scratch.db") as copy:
+    with copied(target, out) as copy:
         engine = open_engine(copy, settings=load_settings())
         try:
             found = _measure_all(engine, copy, profile=profile, seed=seed, progress=progress)

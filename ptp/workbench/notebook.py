@@ -12,10 +12,10 @@ import pandas as pd
 from ptp.errors import CannotFinish, GateFailed
 from ptp.evidence import Stage, write_stage
 from ptp.migration.build import remove_partial
-from ptp.report.charts import Chart, counts, distribution, latency_overview
+from ptp.report.charts import Chart, counts
 from ptp.report.display import findings_frame, measurements_frame, samples_frame
+from ptp.report.stage_pictures import pictures_of
 from ptp.results import Finding, worst
-from ptp.stats import percentile
 from ptp.workbench import benchmarking, migrating, proofs
 from ptp.workbench.parameters import BenchmarkParameters, MigrateParameters, Parameters, VerifyParameters, parameters_of
 from ptp.workbench.places import Places, places_of
@@ -83,8 +83,16 @@ def benchmark(session: Session) -> Stage:
     assert isinstance(session.parameters, BenchmarkParameters)
     _demo_target(session)
     given = session.parameters
+    places = session.places
+    source = places.source if places.source.is_file() else None
     return benchmarking.benchmark(
-        session.places.target, session.places.out, profile=given.profile, seed=given.seed, progress=session.progress
+        places.target,
+        places.out,
+        source=source,
+        profile=given.profile,
+        measure=given.measure,
+        seed=given.seed,
+        progress=session.progress,
     )
 
 
@@ -142,17 +150,16 @@ def rows_chart(stage: Stage) -> Chart:
     return counts({str(r["table"]): float(r["rows"]) for r in stage.tables["Source"]}, what="rows")
 
 
-def latency_chart(stage: Stage) -> Chart:
-    """Percentiles of every query against its limit."""
-    return latency_overview(stage.measurements, limits=_limits(stage))
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """The charts of a stage, one below the other, as notebooks show them."""
+
+    charts: tuple[Chart, ...]
+
+    def _repr_html_(self) -> str:
+        return "".join(chart._repr_html_() for chart in self.charts)
 
 
-def slowest_chart(stage: Stage) -> Chart:
-    """The distribution of the query whose p95 is nearest to its limit, or furthest beyond it."""
-    limits = _limits(stage)
-    nearest = max(stage.measurements, key=lambda m: percentile(sorted(m.samples), q=0.95) / limits[m.what])
-    return distribution(nearest, limit=limits[nearest.what])
-
-
-def _limits(stage: Stage) -> dict[str, float]:
-    return {str(r["name"]): float(r["limit_ms"]) for r in stage.tables["Latency"]}
+def charts(stage: Stage) -> Gallery:
+    """The charts of a stage as the report has them: limits, distribution, timeline, scaling, pairs."""
+    return Gallery(pictures_of(stage))

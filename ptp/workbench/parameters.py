@@ -43,6 +43,9 @@ class BenchmarkParameters(Parameters):
     """Parameters of 03_benchmark."""
 
     profile: Literal["quick", "full"] = Field("quick", description="how many samples a query: quick 300, full 2,000")
+    measure: Literal["all", "times"] = Field(
+        "all", description="all: also what a call costs, what each index is worth, and the claims; times: the limits"
+    )
     seed: int = Field(1, ge=0, description="seed of the arguments that the queries are called with")
 
 

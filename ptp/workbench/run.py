@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-import secrets
-import sqlite3
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import ptp
 from ptp.engine import errors_named, settle_log
 from ptp.errors import CannotFinish, PtpError, UsageError
 from ptp.evidence import Evidence, Run, Stage, read_stage, write_run, write_verdict
@@ -25,12 +19,14 @@ from ptp.results import exit_code, missing, worst
 from ptp.settings import Environment
 from ptp.workbench import benchmarking, proofs, proving
 from ptp.workbench.gates import required_gates
+from ptp.workbench.identity import as_given, versions
 from ptp.workbench.migrating import BACKUP, check_target, plan_of
 from ptp.workbench.notebooks import execute
+from ptp.workbench.outputs import write_outputs
 from ptp.workbench.parameters import NOTEBOOKS
 from ptp.workbench.places import make_folder
 from ptp.workbench.progress import Progress, part
-from ptp.workload.limits import Profile
+from ptp.workload.limits import Measure, Profile
 
 _WEIGHTS = {"01_migrate": 0.25, "02_verify": 0.4, "03_benchmark": 0.35}
 
@@ -47,6 +43,7 @@ class Request:
     env: Environment = "dev"
     on_dirty: OnDirty = "stop"
     prove: proofs.Effort = "quick"
+    measure: Measure = "all"
     seed: int = 1
 
     @property
@@ -62,11 +59,6 @@ class Outcome:
     evidence: Evidence
     exit_code: int
     error: PtpError | None
-
-
-def new_run_id() -> str:
-    """An id that sorts by time and does not meet another one."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def execute_run(request: Request, *, progress: Progress) -> Outcome:
@@ -87,8 +79,8 @@ def execute_run(request: Request, *, progress: Progress) -> Outcome:
     }
     run = Run(
         id=request.id,
-        source=_as_given(request.source),
-        target=_as_given(request.target_path),
+        source=as_given(request.source),
+        target=as_given(request.target_path),
         profile=request.profile,
         env=request.env,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -105,22 +97,6 @@ def execute_run(request: Request, *, progress: Progress) -> Outcome:
     except BaseException:
         _close_undecided(request, run, time.perf_counter() - started)
         raise
-
-
-def versions() -> Mapping[str, str]:
-    """What the numbers of a run were made with."""
-    packages = ("sqlalchemy", "papermill", "pandas")
-    return {
-        "ptp": ptp.__version__,
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        **{name: importlib.metadata.version(name) for name in packages},
-    }
-
-
-def _as_given(path: Path) -> str:
-    """A path as a reader elsewhere can use it: from the current folder where it is in it."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _check_folder(out: Path) -> None:
@@ -153,6 +129,7 @@ def _parameters(name: str, request: Request, plan: str) -> dict[str, Any]:
         "prove": request.prove,
         "plan": plan,
         "profile": request.profile,
+        "measure": request.measure,
         "seed": request.seed,
     }
     return {k: v for k, v in known.items() if k in NOTEBOOKS[name].model_fields}
@@ -184,7 +161,7 @@ def _close(request: Request, run: Run, error: PtpError | None) -> Outcome:
         verdict = "invalid"
     evidence = Evidence(run, stages, verdict, str(error) if error else "", absent)
     write_run(request.out, run)
-    write_report(request.out, evidence)
+    write_outputs(request.out, evidence)
     _point_latest(request.out)
     write_verdict(request.out, evidence)
     code = error.exit_code if error else exit_code(verdict)

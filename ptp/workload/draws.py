@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine, text
 
-from ptp.queries import NewAnswer, NewGeneration
+from ptp.queries import Actor, DailyMetrics, NewAnswer, NewGeneration
 
 Entry: TypeAlias = tuple[str, int]
 """An entity of the audit log and the id of one such."""
@@ -72,8 +73,26 @@ def draw(engine: Engine, *, count: int, seed: int) -> tuple[Drawn, ...]:
     )
 
 
-def batches_of(engine: Engine, draws: Sequence[Drawn]) -> Callable[[Drawn], list[NewAnswer]]:
-    """Makes of a draw a batch: BATCH answers of its user to questions of its exam, as after a sitting.
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Makes of a draw a batch: BATCH answers of its user to questions of its exam, as after a sitting."""
+
+    pools: Mapping[int, Sequence[Drawn]]
+
+    def __call__(self, d: Drawn) -> list[NewAnswer]:
+        """The batch of a draw, always the same."""
+        pool = self.pools.get(d.exam_id, [d])
+        asked = (pool[(d.number * BATCH + place) % len(pool)] for place in range(BATCH))
+        return [new_answer(replace(one, user_id=d.user_id, session_id=d.session_id)) for one in asked]
+
+    @property
+    def question_ids(self) -> frozenset[int]:
+        """The questions that a batch may hold answers to, beside the one drawn."""
+        return frozenset(d.question_id for pool in self.pools.values() for d in pool)
+
+
+def batches_of(engine: Engine, draws: Sequence[Drawn]) -> Batches:
+    """Makes batches of the draws.
 
     The questions are others than those of `draws`, of which there are too few: with each repetition a user's earlier
     answers to the same question, which are counted when one is recorded, would become more.
@@ -82,13 +101,7 @@ def batches_of(engine: Engine, draws: Sequence[Drawn]) -> Callable[[Drawn], list
     pools: dict[int, list[Drawn]] = {}
     for one in draw(engine, count=min(len(draws) * BATCH, _BATCH_DRAWS), seed=seed):
         pools.setdefault(one.exam_id, []).append(one)
-
-    def batch(d: Drawn) -> list[NewAnswer]:
-        pool = pools.get(d.exam_id, [d])
-        asked = (pool[(d.number * BATCH + place) % len(pool)] for place in range(BATCH))
-        return [new_answer(replace(one, user_id=d.user_id, session_id=d.session_id)) for one in asked]
-
-    return batch
+    return Batches(pools)
 
 
 def new_answer(d: Drawn) -> NewAnswer:
@@ -117,6 +130,27 @@ def new_generation(d: Drawn) -> NewGeneration:
         user_id=d.user_id,
         request_id=f"request-{d.number}",
     )
+
+
+def sitting(d: Drawn) -> Mapping[str, int]:
+    """What a sitting adds to the totals of the user drawn."""
+    return {"questions_seen": 20, "correct": d.number % 21, "study_minutes": 15}
+
+
+def metrics_of(d: Drawn, *, now: int) -> DailyMetrics:
+    """The metrics of one of the 400 days up to that of `now`."""
+    day = datetime.fromtimestamp(now, UTC).date() - timedelta(days=d.number % 400)
+    return DailyMetrics(date=day.isoformat(), new_followers=d.number % 40, ai_costs=1.5)
+
+
+def changed_values(d: Drawn) -> Mapping[str, Any]:
+    """What is changed of the question drawn."""
+    return {"explanation": f"Explained anew, for the {d.number}. time."}
+
+
+def changer(d: Drawn) -> Actor:
+    """Who changes the question drawn."""
+    return Actor(user_id=d.user_id, request_id=f"request-{d.number}", method="PATCH", path="/questions")
 
 
 def newest(engine: Engine) -> int:

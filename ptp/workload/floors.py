@@ -23,7 +23,7 @@ from ptp.engine import atomic, connect_file
 from ptp.engine.meters import Statement, recorded
 from ptp.queries import StudyQueries, StudyQuestion
 from ptp.queries.arguments import DAY
-from ptp.workload.cases import Query, filtered_page, is_a_page, workload
+from ptp.workload.cases import Query, filtered_page, workload
 from ptp.workload.draws import Drawn, batches_of, newest
 from ptp.workload.limits import BATCH_TO_SINGLE, FILTERED, FILTERED_TO_PLAIN, FLOORS, Profile
 
@@ -113,7 +113,7 @@ def _pair_by_key(
 
     def unlike(drawn: Any, fetched: Any) -> str | None:
         same = sorted(drawn) == sorted(fetched)
-        return query.check(drawn) or (None if same else "the questions drawn are not those fetched")
+        return query.check(d, drawn) or (None if same else "the questions drawn are not those fetched")
 
     return Pair(lambda: query.run(d), lambda: plain.execute(sql, keys).fetchall(), unlike), statements
 
@@ -125,9 +125,11 @@ def _pair_by_statements(
 
     def unlike(called: Any, built: Any) -> str | None:
         values = _values(called)
-        # What is written twice gets another id, or another total.
+        # What is written twice gets another id, or another total; and the oracle of a query that writes expects the
+        # work of one call, not of the floor besides.
         same = len(values) == len(built) if query.writes else values == built
-        return query.check(called) or (None if same else "the rows built are not those that the call returned")
+        wrong = None if query.writes else query.check(d, called)
+        return wrong or (None if same else "the rows built are not those that the call returned")
 
     floor = _replay(plain, statements, _builder(_values(outcome)))
     return Pair(lambda: query.run(d), floor, unlike), statements
@@ -201,7 +203,10 @@ def _of_busy_user(engine: Engine, query: Query, *, now: int) -> Query:
 
 def _filtered_to_plain(filtered: Query, plain: Query) -> Measured:
     def pair(d: Drawn, other: Drawn) -> Pair:
-        return Pair(lambda: filtered.run(d), lambda: plain.run(other), lambda a, b: is_a_page(a) or is_a_page(b))
+        def wrong(drawn: Any, beside: Any) -> str | None:
+            return filtered.check(d, drawn) or plain.check(other, beside)
+
+        return Pair(lambda: filtered.run(d), lambda: plain.run(other), wrong)
 
     def prepare() -> Prepared:
         return Prepared(tuple(map(pair, filtered.draws, plain.draws)))

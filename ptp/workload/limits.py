@@ -10,6 +10,9 @@ from ptp.benchmark.floors import Bound
 
 Profile: TypeAlias = Literal["quick", "full"]
 
+Measure: TypeAlias = Literal["all", "times"]
+"""How much is measured: everything, or the times against their limits alone."""
+
 STUDY_MS = 50.0
 RECORD_MS = 100.0
 READ_MS = 150.0
@@ -46,7 +49,10 @@ LIMITS_MS: Mapping[str, float] = MappingProxyType(
 )
 """The p95 limit in ms by the name of the case."""
 
-_BENCHMARK = ("bench.harness", *(f"bench.{name}" for name in LIMITS_MS))
+SELF_CHECKS = ("self.clock", "self.cost", "self.null", "self.same", "self.stall")
+"""What the harness must show of itself in every run."""
+
+_BENCHMARK = (*SELF_CHECKS, *(f"bench.{name}" for name in LIMITS_MS))
 
 REQUIRED: Mapping[Profile, tuple[str, ...]] = MappingProxyType({"quick": _BENCHMARK, "full": _BENCHMARK})
 """The gates of the benchmark without which a run is invalid, by profile: the same for both, only `n` differs."""

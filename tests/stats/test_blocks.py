@@ -11,7 +11,7 @@ from scipy import stats as witness
 from ptp.stats import block_length, bounds, effective_n, quantile_bounds, sample_bounds
 from tests.stats.noise import Values, autoregression
 
-SEEDS, N = 200, 2_000
+SEEDS, N = 600, 2_000
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,9 @@ def independent() -> Values:
 def test_rule_8_the_block_interval_covers_the_percentile_of_ar1_in_90_of_100(dependent: Values, q: float) -> None:
     truth = math.exp(0.5 * witness.norm.ppf(q))
     found = [quantile_bounds(row, q=q) for row in dependent]
-    # Each side is missed by 5 %, so both hold in 90 %; 14 is two standard deviations of 200 seeds more.
-    assert sum(b.high < truth for b in found) <= 14
-    assert sum(b.low > truth for b in found) <= 14
+    # Each side is missed by 5 %, so both hold in 90 %; 40 is two standard deviations of 600 seeds more.
+    assert sum(b.high < truth for b in found) <= 40
+    assert sum(b.low > truth for b in found) <= 40
     assert sum(b.low <= truth <= b.high for b in found) >= 0.9 * SEEDS
     assert np.median([b.high / b.low for b in found]) < 2
 

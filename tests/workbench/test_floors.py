@@ -21,7 +21,7 @@ from ptp.engine.meters import Counters, Statement
 from ptp.errors import DiskFull, UsageError
 from ptp.evidence import Stage, read_stage, write_stage
 from ptp.results import Finding, Verdict
-from ptp.workbench import floors
+from ptp.workbench import floors, measuring
 from ptp.workbench.floors import (
     Work,
     judged,
@@ -120,7 +120,7 @@ def test_the_command_prints_the_table_or_json_and_exits_by_its_findings(
 ) -> None:
     finding = Finding("floor.work", "the work is quick", verdict, value=2.0, unit="times", limit=2.5)
     made = replace(stage, results=(finding,))
-    monkeypatch.setattr(floors, "measure_floors", lambda *_, **__: made)
+    monkeypatch.setattr(measuring, "measure_floors", lambda *_, **__: made)
     for arguments in ([], ["--json"]):
         out = tmp_path / f"run{len(arguments)}"
         done = CliRunner().invoke(app, ["bench", "--floors", "--target", str(target), "--out", str(out), *arguments])

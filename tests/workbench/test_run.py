@@ -23,6 +23,10 @@ from ptp.workload.demo import write_demo
 Write = Callable[..., None]
 
 
+WRITTEN = {"run.json", "index.html", "summary.md", "junit.xml", "verdict.json"}
+"""What a run leaves besides results and notebooks."""
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_demo(shape="raw", size="tiny", seed=5, out=tmp_path_factory.mktemp("source") / "old.db").path
@@ -325,4 +329,4 @@ def test_a_kernel_that_was_killed_leaves_no_copy_of_the_target_behind(
 
     run_with(source, tmp_path / "out", monkeypatch, killed)
 
-    assert {p.name for p in (tmp_path / "out").rglob("*") if p.is_file()} == {"run.json", "index.html", "verdict.json"}
+    assert {p.name for p in (tmp_path / "out").rglob("*") if p.is_file()} == WRITTEN

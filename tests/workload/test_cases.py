@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, text
 
-from ptp.benchmark import Case, check_harness, measure
+from ptp.benchmark import Case, measure, self_check
 from ptp.workload.cases import SAMPLES, WARM_UP, benchmark_cases, workload
 from ptp.workload.draws import BATCH, batches_of, draw
-from ptp.workload.limits import LIMITS_MS, REQUIRED
+from ptp.workload.limits import LIMITS_MS, REQUIRED, SELF_CHECKS
+from ptp.workload.oracles import oracles_of
+
+
+@pytest.fixture(autouse=True)
+def garbage_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before each case garbage is collected, which with all that the tests have loaded takes longer than the case."""
+    monkeypatch.setattr("ptp.benchmark.latency.gc.collect", lambda: 0)
 
 
 def rows(engine: Engine, sql: str) -> list[tuple[Any, ...]]:
@@ -25,7 +34,7 @@ def change(engine: Engine, *statements: str) -> None:
 
 
 def shortened(case: Case) -> Case:
-    return replace(case, warmup=1, n=3)
+    return replace(case, warmup=1, n=3, most=0, cold=0)
 
 
 def failures(engine: Engine) -> list[str]:
@@ -39,7 +48,7 @@ def test_there_is_one_case_and_one_required_gate_for_every_limit(studied: Engine
     assert [case.name for case in cases] == list(LIMITS_MS)
     assert all(case.limit_ms == LIMITS_MS[case.name] for case in cases)
     for profile in ("quick", "full"):
-        assert set(REQUIRED[profile]) == {"bench.harness", *(f"bench.{case.name}" for case in cases)}
+        assert set(REQUIRED[profile]) == {*SELF_CHECKS, *(f"bench.{case.name}" for case in cases)}
 
 
 def test_every_query_class_is_measured_whole() -> None:
@@ -55,7 +64,24 @@ def test_every_case_runs_and_returns_what_its_check_accepts(operated: Engine) ->
     cases = [shortened(case) for case in benchmark_cases(operated, profile="quick", seed=1)]
     found = measure(cases, environment={})
     assert [(latency.finding.id, latency.finding.evidence) for latency in found if latency.finding.n != 3] == []
-    assert {check_harness(cases).id, *(latency.finding.id for latency in found)} == set(REQUIRED["quick"])
+    checks = self_check(cases, chance=random.Random(1))
+    assert {f.id for f in (*checks, *(latency.finding for latency in found))} == set(REQUIRED["quick"])
+
+
+def test_every_query_has_its_own_oracle(operated: Engine) -> None:
+    queries = workload(operated, count=4, seed=1)
+    draws = queries[0].draws
+    assert set(oracles_of(operated, draws, batches_of(operated, draws), now=0)) == set(LIMITS_MS)
+    assert len({query.check for query in queries}) == len(LIMITS_MS)
+
+
+def test_a_check_knows_the_arguments_of_its_call_also_after_others_were_made(studied: Engine) -> None:
+    cases = {case.name: case for case in benchmark_cases(studied, profile="quick", seed=1)}
+    for name in ("weekly_activity", "user_progress", "study_questions"):
+        answered: list[Any] = [cases[name].call() for _ in range(40)]
+        assert [cases[name].check(one) for one in reversed(answered)] == [None] * 40
+        other = next(found for drawn, found in answered if found != answered[0][1])
+        assert cases[name].check((answered[0][0], other)) is not None or name == "study_questions"
 
 
 def test_the_cases_that_say_so_write_and_no_others(operated: Engine) -> None:
