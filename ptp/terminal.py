@@ -43,14 +43,14 @@ def progress_bar(title: str, *, silent: bool) -> Iterator[Told]:
         yield told
 
 
-def finish_stage(stage: Stage, following: str, *, as_json: bool) -> None:
-    """Print a stage and its next step, and exit with the code of its verdict."""
+def finish_stage(stage: Stage, following: str, *, as_json: bool, notes: bool = True) -> None:
+    """Print a stage and its next step, and exit with the code of its verdict; its notes too, unless told not to."""
     verdict = worst(stage.findings)
     if as_json:
         document = {"version": VERSION, "verdict": verdict, "results": [to_json(f) for f in stage.findings]}
         typer.echo(json.dumps({**document, "tables": stage.tables}, ensure_ascii=False))
     else:
-        tell_gates(stage.findings)
+        tell_gates(f for f in stage.findings if notes or f.severity != "note")
         gates = sum(f.severity != "note" for f in stage.findings)
         typer.echo(f"{stage.title}: {verdict}, {gates} gates in {stage.seconds:.1f} s")
         held = verdict == "pass"

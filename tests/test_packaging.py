@@ -263,7 +263,6 @@ def test_there_are_command_lines_in_the_readme_and_the_guide() -> None:
     [
         "ptp run --sorce a.db",
         "ptp nothing",
-        "ptp bench",
         "ptp demo --shape oval --out a.db",
         "ptp bench --target a.db --seed x",
         "ptp verify --source a --target b extra",

@@ -12,13 +12,8 @@ from ptp.cli.options import Json, Measure, Out, Profile, Seed
 
 commands = typer.Typer()
 
-_EPILOG = (
-    "Examples: ptp bench --target new.db --source old.db --profile full; ptp bench --against HEAD~1; "
-    "ptp bench --target new.db --engine libsql --engine turso"
-)
 
-
-@commands.command(epilog=_EPILOG)
+@commands.command(epilog="Example: ptp bench --target new.db --source old.db --profile full")
 def bench(
     target: Annotated[str | None, typer.Option(help="Database at head.", metavar="FILE")] = None,
     source: Annotated[
@@ -49,6 +44,7 @@ def bench(
     from ptp.workbench.identity import new_run_id
     from ptp.workbench.measuring import Asked, keep
     from ptp.workbench.places import make_folder
+    from ptp.workbench.terminal_tables import tables_text
 
     asked = Asked(target, source, profile, seed, measure, floors=floors, against=against, engines=tuple(engine or ()))
     asked.check()
@@ -58,8 +54,6 @@ def bench(
     with terminal.progress_bar("ptp bench", silent=as_json) as progress:
         stage = asked.measure(folder, progress)
     keep(folder, asked.run(folder, started=started, seconds=stage.seconds), stage)
-    if floors and not as_json:
-        from ptp.workbench.floors import table_text
-
-        typer.echo(table_text(stage) + "\n")
-    terminal.finish_stage(stage, f"Next: open {folder / 'index.html'}", as_json=as_json)
+    if not as_json and (text := tables_text(stage)):
+        typer.echo(text + "\n")
+    terminal.finish_stage(stage, f"Next: open {folder / 'index.html'}", as_json=as_json, notes=False)

@@ -172,9 +172,11 @@ def _time(sides: _Sides, found: Found, progress: Progress) -> Rounds:
     again = to_measure_again(first, failed=found.risen)
     wanted = processes_for(len(again)) if again else 0
     second: dict[str, list[Times]] = {name: [] for name in again}
-    for place in range(wanted):
+    for place in range(2 * wanted):
         names = [name for name in again if wants_more(second[name], wanted=wanted)]
-        share = part(progress, 0.9 + 0.1 * place / wanted, 0.9 + 0.1 * (place + 1) / wanted)
+        if not names:
+            break
+        share = part(progress, 0.9 + 0.05 * place / wanted, 0.9 + 0.05 * (place + 1) / wanted)
         _add_round(second, names, sides, count + 1 + place, share)
     return Rounds(first, second, wanted, found.risen)
 

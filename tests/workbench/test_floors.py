@@ -31,10 +31,10 @@ from ptp.workbench.floors import (
     prepare_and_time,
     row_of,
     samples,
-    table_text,
     work_of,
 )
 from ptp.workbench.migrating import migrate
+from ptp.workbench.terminal_tables import tables_text
 from ptp.workload.demo import write_demo
 from ptp.workload.floors import Measured, Prepared
 from ptp.workload.limits import BATCH_TO_SINGLE, FILTERED, FILTERED_TO_PLAIN, FLOORS, LIMITS_MS, WORK_LIMITS
@@ -129,7 +129,7 @@ def test_the_command_prints_the_table_or_json_and_exits_by_its_findings(
             document = json.loads(done.stdout)
             assert (document["verdict"], document["tables"]) == (verdict, made.tables)
         else:
-            assert done.stdout.startswith(table_text(made))
+            assert done.stdout.startswith(tables_text(made))
 
 
 def test_work_is_counted_call_by_call_and_each_statement_is_planned_once() -> None:
@@ -219,7 +219,7 @@ def test_the_table_shows_a_line_for_each_row() -> None:
     row = row_of(query(), TimedPairs((41_250,) * 9, (10_000,) * 9), Work(9, 2, 1_010, 1_045, 0, 1), ())
     absent = row_of(query("other", reason="empty"), TimedPairs((), ()), None, not_applicable(query("other"), "empty"))
     stage = Stage("03_floors", "Floors", 1.0, (), {"Floors": [row, absent]})
-    assert table_text(stage).splitlines() == [
+    assert tables_text(stage).splitlines() == [
         "name   p50 us  floor us  over us  ratio  statements  VM steps   most  full scans  sorts  verdict",
         "work     41.2      10.0     31.2   4.12           2     1,010  1,045           0      1",
         "other       -         -        -      -           -         -      -           -      -  not applicable",
