@@ -134,12 +134,13 @@ class Place:
         self.runs += 1
         command, _, briefly = command.partition(" ")
         deadline = ["--deadline", "0.5" if briefly else "30"]
+        # What is tried is what is on the disk; how long the pause took depends on what else the machine does.
+        patient = [*deadline, "--pause", "10000"]
         new = ["--target", str(self.target), "--out", str(self.folder / f"run-{self.runs}")]
         return {
             "offline": ["migrate", "--source", str(self.source), *new],
-            # What is tried is what is on the disk; how long the pause took depends on what else the machine does.
-            "online": ["migrate", "--source", str(self.source), *new, "--online", "--pause", "10000", *deadline],
-            "resume": ["migrate", "--resume", "--source", str(self.source), *new[2:], *deadline],
+            "online": ["migrate", "--source", str(self.source), *new, "--online", *patient],
+            "resume": ["migrate", "--resume", "--source", str(self.source), *new[2:], *patient],
             "rollback": ["rollback", "--source", str(self.source), *deadline],
             "settle": ["settle", "--source", str(self.source)],
         }[command]
