@@ -7,6 +7,7 @@ drawn as stand-ins and replaced by CSS variables, so that a chart follows the re
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from ptp.report.words import number
 
@@ -48,6 +49,7 @@ _SETTINGS: Mapping[Any, Any] = {
     "figure.facecolor": CARD,
     "font.size": 9,
 }
+_NESTED = 3
 _FONTS = "-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'Liberation Sans',sans-serif"
 
 
@@ -68,6 +70,45 @@ def canvas(height: float, *, names: Sequence[str]) -> tuple[Figure, Axes]:
         axes.spines[["right", "top"]].set_visible(False)
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def panels(count: int, *, across: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` small charts, `across` in a row, each of `height` inches; inside the caller's rc_context."""
+    matplotlib.rcdefaults()
+    matplotlib.rcParams.update(_SETTINGS)
+    down = -(-count // across)
+    tall = down * height + 0.25
+    figure = Figure(figsize=(WIDTH, tall))
+    wide, left, gap = (WIDTH - 0.3) / across, 0.62, 0.25
+    found = []
+    for place in range(count):
+        row, column = divmod(place, across)
+        bottom = tall - (row + 1) * height + 0.3
+        box = ((column * wide + left) / WIDTH, bottom / tall, (wide - left - gap) / WIDTH, (height - 0.72) / tall)
+        axes = figure.add_axes(box)
+        axes.spines[["right", "top"]].set_visible(False)
+        axes.grid(linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.tick_params(axis="both", labelsize=8, labelcolor=MUTE)
+        found.append(axes)
+    return figure, found
+
+
+def scale_up(axes: Axes, values: Sequence[float], *, room: float = 0.12) -> None:
+    """The same upright: log where every value is over zero, with `room` as a share of the span above and below."""
+    low, high = min(values), max(values)
+    if low > 0:
+        axes.set_yscale("log")
+        span = max(high / low, 3.0)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 30 else (1,), numticks=8))
+        axes.yaxis.set_minor_locator(NullLocator())
+        middle = math.sqrt(low * high)
+        reach = math.sqrt(span)
+        axes.set_ylim(middle / reach / span**room, middle * reach * span**room)
+    else:
+        span = (high - low) or 1.0
+        axes.set_ylim(low - span * 0.02, high + span * room)
+    axes.yaxis.set_major_formatter(lambda value, _: number(float(value)))
 
 
 def scale(axes: Axes, values: Sequence[float]) -> None:
@@ -99,6 +140,8 @@ def to_svg(figure: Figure) -> str:
     for stand_in, (name, _, _) in _COLOURS.items():
         text = text.replace(stand_in, f"var(--{name})")
     text = re.sub(r"\n\s*", "\n", text)
+    for _ in range(_NESTED):  # groups that say nothing, around one shape
+        text = re.sub(r"<g>\n(<[^<>g][^<>]*/>)\n</g>", r"\1", text)
     return text.replace("<defs>", f"<style>{_theme()}</style><defs>", 1)
 
 
@@ -109,6 +152,7 @@ def _theme() -> str:
 
 
 def _smaller(tag: re.Match[str]) -> str:
-    """A tag with coordinates to a hundredth of a point, and without the fonts that the style names once."""
-    text = re.sub(r" font-family: [^;\"]*;?", "", tag[0])
-    return re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", text)
+    """A tag with coordinates to a tenth of a point, and without the fonts that the style names once."""
+    text = re.sub(r" font-family: [^;\"]*;?|; stroke-linejoin: miter", "", tag[0])
+    text = re.sub(r"^<g id=\"[^\"]*\"", "<g", text)  # nothing refers to groups, only to paths
+    return re.sub(r"-?\d+\.\d{2,}", lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -82,16 +83,19 @@ def latency_overview(measurements: Sequence[Measurement], *, limits: Mapping[str
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlabel(_KEY.format(unit=unit), loc="left")
         svg = to_svg(figure)
-    return Chart(svg=svg, alt=_alt(f"{plural(len(rows), 'measurement')} in {unit}", [r.says(unit) for r in rows]))
+    return Chart(svg=svg, alt=alt_of(f"{plural(len(rows), 'measurement')} in {unit}", [r.says(unit) for r in rows]))
 
 
-def distribution(measurement: Measurement, *, limit: float | None = None, q: float = 0.95) -> Chart:
+def distribution(
+    measurement: Measurement, *, limit: float | None = None, q: float = 0.95, span: Bounds | None = None
+) -> Chart:
     """How the samples of one measurement spread, with the q-quantile, its 95 % bounds, and the limit.
 
+    `span` are the bounds that the verdict was made of; those of independent samples where none are given.
     Raises ValueError where there are no samples.
     """
     ordered = sorted(measurement.samples)
-    middle, found = percentile(ordered, q=q), bounds(ordered, q=q)
+    middle, found = percentile(ordered, q=q), span or bounds(ordered, q=q)
     name, unit = clean(measurement.what, longest=80), clean(measurement.unit, longest=30)
     quantile = f"p{q * 100:g}"
     with matplotlib.rc_context():
@@ -103,10 +107,10 @@ def distribution(measurement: Measurement, *, limit: float | None = None, q: flo
         axes.set_ylim(0, float(np.max(sizes)) * 1.4)  # room for the labels over the bars
         axes.axvspan(max(found.low, ordered[0]), min(found.high, ordered[-1]), color=MAIN, alpha=0.18, linewidth=0)
         axes.axvline(middle, color=MAIN, linewidth=2)
-        _mark(axes, middle, f"{quantile} {quantity(middle, unit=unit)}", colour=MAIN, height=0.93)
+        mark(axes, middle, f"{quantile} {quantity(middle, unit=unit)}, {_span(found)}", colour=MAIN, height=0.93)
         if limit is not None:
             axes.axvline(limit, color=INK, linewidth=1.6, linestyle=(0, (4, 2)))
-            _mark(axes, limit, f"limit {quantity(limit, unit=unit)}", colour=INK, height=0.8)
+            mark(axes, limit, f"limit {quantity(limit, unit=unit)}", colour=INK, height=0.8)
         axes.set_ylabel("samples")
         axes.set_xlabel(unit, loc="left")
         axes.set_title(name, loc="left", fontsize=10)
@@ -135,7 +139,7 @@ def counts(values: Mapping[str, float], *, what: str) -> Chart:
         axes.set_xlabel(label, loc="left")
         svg = to_svg(figure)
     lines = [f"{clean(name, longest=40)}: {number(size)}" for name, size in values.items()]
-    return Chart(svg=svg, alt=_alt(f"{label}, {plural(len(lines), 'name')}", lines))
+    return Chart(svg=svg, alt=alt_of(f"{label}, {plural(len(lines), 'name')}", lines))
 
 
 def _row(measurement: Measurement, limit: float | None) -> _Row:
@@ -168,7 +172,7 @@ def _bins(ordered: Sequence[float], *, log: bool) -> list[float]:
     return [low + (high - low) * i / 40 for i in range(40)] + [high]
 
 
-def _mark(axes: Axes, place: float, text: str, *, colour: str, height: float) -> None:
+def mark(axes: Axes, place: float, text: str, *, colour: str, height: float) -> None:
     """A label beside an upright line; to its left where the line stands in the right half."""
     right = axes.transAxes.inverted().transform(axes.transData.transform((place, 0)))[0] > 0.7
     axes.annotate(
@@ -181,6 +185,12 @@ def _mark(axes: Axes, place: float, text: str, *, colour: str, height: float) ->
         ha="right" if right else "left",
         weight="bold",
     )
+
+
+def _span(found: Bounds) -> str:
+    """Bounds in words; one that does not exist is unknown."""
+    low, high = (number(v) if math.isfinite(v) else "unknown" for v in (found.low, found.high))
+    return f"{low} – {high}"
 
 
 def _spread(
@@ -197,7 +207,8 @@ def _spread(
     return f"{text}, {'over' if middle > limit else 'within'} the limit {quantity(limit, unit=unit)}."
 
 
-def _alt(title: str, lines: Sequence[str]) -> str:
+def alt_of(title: str, lines: Sequence[str]) -> str:
+    """A text alternative: a title, and a sentence for each thing that is drawn, `MOST_ROWS` at most."""
     more = len(lines) - MOST_ROWS
     text = "; ".join(lines[:MOST_ROWS])
     return f"{title}. {text}{f'; and {more:,} more, not drawn' if more > 0 else ''}."

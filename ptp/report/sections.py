@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
 from ptp.evidence import Evidence, Stage
-from ptp.report.charts import latency_overview
 from ptp.report.gates import STATES, Gate, as_gate
+from ptp.report.matching import limit_of
 from ptp.report.pictures import histogram
+from ptp.report.stage_pictures import groups_of, pictures_of
 from ptp.report.words import LONGEST, aligned, anchor, cell, clean, duration, is_number, number, plural, quantity
 from ptp.results import Estimate, Finding, Measurement
 from ptp.stats import percentile
@@ -91,28 +92,17 @@ def table(caption: str, rows: Sequence[Mapping[str, object]]) -> Table:
     return Table(caption=caption, columns=tuple(columns), rows=cells, more=len(rows) - len(shown))
 
 
-def limit_of(measurement: Measurement, findings: Iterable[Finding]) -> float | None:
-    """The limit of the finding about this measurement: one in its unit whose id is `what`, or ends with it."""
-    found = [f for f in findings if f.unit == measurement.unit and _is_about(f.id, measurement.what)]
-    for finding in sorted(found, key=lambda f: len(f.id)):
-        if isinstance(finding.limit, int | float):
-            return float(finding.limit)
-    return None
-
-
-def _is_about(name: str, what: str) -> bool:
-    return name == what or (name.endswith(what) and name[: -len(what)][-1:] in (".", "/", ":"))
-
-
 def _section(stage: Stage, *, files: Collection[str] | None, named: Counter[str]) -> Section:
     wanted = (
         ("Notebook", f"notebooks/{stage.name}.html"),
         ("Notebook to run (.ipynb)", f"notebooks/{stage.name}.ipynb"),
         ("Raw results (JSON)", f"results/{stage.name}.json"),
+        ("Raw samples (.npz)", f"results/{stage.name}.npz"),
     )
-    groups = _groups(stage)
-    tables = [_measured(unit, members, stage.findings) for unit, members in groups.items()]
+    own, beside = groups_of(stage)
+    tables = [_measured(unit, members, stage.findings) for unit, members in own.items()]
     tables += [table(name, rows) for name, rows in stage.tables.items() if rows]
+    tables += [_beside(unit, members) for unit, members in beside.items()]
     tables += [_estimates(stage.estimates)] if stage.estimates else []
     return Section(
         stage=stage,
@@ -120,7 +110,8 @@ def _section(stage: Stage, *, files: Collection[str] | None, named: Counter[str]
         took=duration(stage.seconds),
         summary=_summary(stage),
         links=tuple((text, path) for text, path in wanted if files is None or path in files),
-        pictures=tuple(_picture(members, stage.findings) for members in groups.values() if len(members) > 1),
+        # A URI is base64 and holds no markup.
+        pictures=tuple(Picture(uri=Markup(c.uri), alt=escape(c.alt)) for c in pictures_of(stage)),
         tables=tuple(tables),
         notes=tuple(as_gate(f, stage=stage.name, named=named) for f in stage.findings if f.severity == "note"),
     )
@@ -134,21 +125,6 @@ def _summary(stage: Stage) -> str:
         samples = sum(len(m.samples) for m in stage.measurements)
         parts.append(f"{plural(len(stage.measurements), 'measurement')} of {plural(samples, 'sample')}")
     return "; ".join(parts)
-
-
-def _groups(stage: Stage) -> dict[str, list[Measurement]]:
-    """The measurements that have samples, by unit."""
-    groups: dict[str, list[Measurement]] = {}
-    for measurement in stage.measurements:
-        if measurement.samples:
-            groups.setdefault(measurement.unit, []).append(measurement)
-    return groups
-
-
-def _picture(members: Sequence[Measurement], findings: Sequence[Finding]) -> Picture:
-    limits = {m.what: limit for m in members if (limit := limit_of(m, findings)) is not None}
-    chart = latency_overview(members, limits=limits)
-    return Picture(uri=Markup(chart.uri), alt=escape(chart.alt))  # the URI is base64 and holds no markup
 
 
 def _measured(unit: str, members: Sequence[Measurement], findings: Sequence[Finding]) -> Table:
@@ -165,6 +141,17 @@ def _measured(unit: str, members: Sequence[Measurement], findings: Sequence[Find
         rows.append((member.what, *values, f"{len(ordered):,}", spread))
     columns = (Column("what"), *(Column(name, True) for name in names), Column("spread, on one scale"))
     return Table(f"Measured, in {unit}" if unit else "Measured", columns, tuple(rows), len(members) - len(rows))
+
+
+def _beside(unit: str, members: Sequence[Measurement]) -> Table:
+    """What was measured apart, or beside something else, in fewer columns: its charts and its own tables say more."""
+    rows: list[tuple[str, ...]] = []
+    for member in members[:MOST_ROWS]:
+        ordered = sorted(member.samples)
+        values = [number(percentile(ordered, q=q)) for q in (0.50, 0.95, 1.0)]
+        rows.append((member.what, *values, f"{len(ordered):,}"))
+    columns = (Column("what"), *(Column(name, True) for name in ("p50", "p95", "most", "n")))
+    return Table(f"Measured apart or in pairs, in {unit}", columns, tuple(rows), len(members) - len(rows))
 
 
 def _estimates(estimates: Sequence[Estimate]) -> Table:
