@@ -10,6 +10,7 @@ from typing import Any
 
 from ptp.benchmark.history import History, Past, make_history, series, table
 from ptp.engine import connect_file, errors_named, open_engine, quoted, read_inventory
+from ptp.engine.files import without_traces
 from ptp.errors import UsageError
 from ptp.evidence import Evidence, Run, Stage, read_evidence
 from ptp.results import Finding
@@ -41,11 +42,12 @@ def conditions(target: Path, *, profile: Profile, seed: int) -> dict[str, str]:
         there = read_inventory(db).tables
         tables = [name for name in Base.metadata.tables if name in there]
         rows = sum(db.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0] for name in tables)
-    engine = open_engine(target, read_only=True)
-    try:
-        drawn = [dataclasses.astuple(one) for one in draw(engine, count=_DRAWS, seed=seed)]
-    finally:
-        engine.dispose()
+    with without_traces(target):
+        engine = open_engine(target, read_only=True)
+        try:
+            drawn = [dataclasses.astuple(one) for one in draw(engine, count=_DRAWS, seed=seed)]
+        finally:
+            engine.dispose()
     digest = hashlib.sha256(repr(drawn).encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return {"profile": profile, "seed": str(seed), "rows": f"{rows:,}", "arguments": digest}
 

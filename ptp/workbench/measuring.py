@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ptp.engine import database_path
+from ptp.engine.candidates import engine_named
 from ptp.errors import UsageError
 from ptp.evidence import Evidence, Run, Stage, write_run, write_stage, write_verdict
-from ptp.results import worst
+from ptp.results import Finding, worst
 from ptp.workbench.against import compare_refs
 from ptp.workbench.against_runs import check_comparable, compare_runs
 from ptp.workbench.benchmarking import benchmark, check_benchmarkable
@@ -62,6 +64,8 @@ class Asked:
                 )
             find_commit(source_tree(), str(self.against))
             return
+        for name in self.engines:
+            engine_named(name)
         check_benchmarkable(self._target())
         if self.against:
             check_comparable(Path(self.against), self._target(), profile=self.profile, seed=self.seed)
@@ -83,7 +87,8 @@ class Asked:
         found = compare_engines(
             self._target(), folder, engines=self.engines, profile=self.profile, seed=self.seed, progress=progress
         )
-        return Stage(ENGINES, _ENGINES_TITLE, time.perf_counter() - started, found.results, found.tables)
+        results = (_alike(found.findings), *found.results)
+        return Stage(ENGINES, _ENGINES_TITLE, time.perf_counter() - started, results, found.tables)
 
     def _alone(self, folder: Path, progress: Progress) -> Stage:
         stage = benchmark(
@@ -120,6 +125,22 @@ class Asked:
 
     def _source(self) -> Path | None:
         return database_path(self.source) if self.source else None
+
+
+def _alike(found: Sequence[Finding]) -> Finding:
+    """The gate over what the engines gave: times are told only."""
+    other = tuple(f"{f.id}: {f.evidence}" for f in found if f.verdict == "fail")
+    return Finding(
+        id="engines.rows",
+        claim="Every engine gives the rows of sqlite3 in every query that it runs",
+        verdict="fail" if other else "pass",
+        value=len(other),
+        unit="queries",
+        limit=0,
+        n=len(found),
+        where=other,
+        evidence="Values and types of all rows, and what writes have left behind",
+    )
 
 
 def keep(folder: Path, run: Run, stage: Stage) -> Evidence:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ptp.engine import connect_file
 from ptp.engine.environment import environment
 from ptp.errors import UsageError
 from ptp.evidence import Run, Stage, write_run, write_stage
@@ -121,7 +122,11 @@ def test_a_run_without_counters_or_without_its_machine_is_refused(tmp_path: Path
 
 
 def test_conditions_follow_the_seed_and_the_content(target: Path, tmp_path: Path) -> None:
+    with connect_file(target) as db:
+        assert db.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+    there = set(target.parent.iterdir())
     first = conditions(target, profile="quick", seed=1)
+    assert set(target.parent.iterdir()) == there
     assert conditions(target, profile="quick", seed=1) == first
     assert conditions(target, profile="quick", seed=2)["arguments"] != first["arguments"]
     assert int(first["rows"].replace(",", "")) > 2_000
