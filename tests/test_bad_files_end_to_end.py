@@ -30,7 +30,7 @@ OF_A_SOURCE = {
 }
 OF_A_TARGET = {
     "verify --target": ("verify", "--source", "old.db", "--target", "x.db"),
-    "bench": ("bench", "--target", "x.db", "--out", "out"),
+    "bench": ("bench", "--target", "x.db", "--measure", "times", "--out", "out"),
     "optimize": ("optimize", "--target", "x.db"),
     "optimize --dry-run": ("optimize", "--target", "x.db", "--dry-run"),
     "health": ("health", "--target", "x.db"),

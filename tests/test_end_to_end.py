@@ -195,7 +195,7 @@ def test_the_source_keeps_its_bytes_and_gets_no_companions(ran: Ran) -> None:
 def test_a_run_leaves_a_target_in_one_file_and_nothing_half_written(ran: Ran) -> None:
     assert ask(ran.folder / "target.db", "PRAGMA integrity_check") == "ok"
     assert {p.name for p in ran.folder.iterdir()} == {
-        *("verdict.json", "index.html", "run.json", "plan.sql", "target.db"),
+        *("verdict.json", "index.html", "summary.md", "junit.xml", "run.json", "plan.sql", "target.db"),
         *("backup", "digests", "notebooks", "results"),
     }
     assert {p.name for p in (ran.folder / "backup").iterdir()} == {"source.db", "source.db.json"}

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from ptp.engine.billing import Billed, Biller, biller
 from ptp.engine.meters import Statement
+from ptp.engine.sql import split_statements
 
 _TABLES = """
     CREATE TABLE q (id INTEGER PRIMARY KEY, exam INTEGER, topic INTEGER, body TEXT);
@@ -114,7 +115,8 @@ def figures_biller() -> Iterator[Biller]:
     with TemporaryDirectory(prefix="ptp-figures-") as folder:
         path = Path(folder, "figures.db")
         with closing(sqlite3.connect(path)) as db:
-            db.executescript(_TABLES)
+            for sql in split_statements(_TABLES):
+                db.execute(sql)
         with biller(path) as billed:
             yield billed
 

