@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -42,6 +43,15 @@ class Settings(BaseSettings):
     pool_size: int = Field(5, ge=1, le=1_000, validation_alias="PTP_POOL_SIZE")
     statement_cache: int = Field(256, ge=0, le=10_000, validation_alias="PTP_STATEMENT_CACHE")
 
+    redis_url: SecretStr | None = None
+    alert_webhook: SecretStr | None = Field(None, validation_alias="PTP_ALERT_WEBHOOK")
+
+    jwt_secret: SecretStr | None = None
+    jwt_public_key: str | None = None
+    jwt_jwks_file: Path | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+
     def database_url(self, env: Environment) -> str | None:
         """The database URL of an environment; the general one where it has none of its own."""
         found: str | None = getattr(self, f"turso_database_url_{env}")
@@ -68,3 +78,8 @@ def load_settings(*, env_file: Path | None = None) -> Settings:
 def temporary_folders() -> tuple[str, ...]:
     """The folders that the variables name in which SQLite looks for one to sort in, in its own order."""
     return tuple(os.environ[name] for name in ("SQLITE_TMPDIR", "TMPDIR") if os.environ.get(name))
+
+
+def variables_of_a_child(*, without: Collection[str] = ()) -> dict[str, str]:
+    """The environment variables for a process that ptp starts: its own, but for those that would mislead it."""
+    return {name: value for name, value in os.environ.items() if name not in without}

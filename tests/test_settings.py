@@ -37,6 +37,13 @@ VARIABLES: dict[str, tuple[str, str, Any]] = {
     "PTP_BUSY_TIMEOUT_MS": ("busy_timeout_ms", "1234", 1234),
     "PTP_POOL_SIZE": ("pool_size", "9", 9),
     "PTP_STATEMENT_CACHE": ("statement_cache", "0", 0),
+    "REDIS_URL": ("redis_url", SECRET, SecretStr(SECRET)),
+    "PTP_ALERT_WEBHOOK": ("alert_webhook", SECRET, SecretStr(SECRET)),
+    "JWT_SECRET": ("jwt_secret", SECRET, SecretStr(SECRET)),
+    "JWT_PUBLIC_KEY": ("jwt_public_key", "-----BEGIN PUBLIC KEY-----", "-----BEGIN PUBLIC KEY-----"),
+    "JWT_JWKS_FILE": ("jwt_jwks_file", "keys/jwks.json", Path("keys/jwks.json")),
+    "JWT_ISSUER": ("jwt_issuer", "https://login.example.com", "https://login.example.com"),
+    "JWT_AUDIENCE": ("jwt_audience", "ptp", "ptp"),
 }
 NUMBERS = [name for name, (_, _, value) in VARIABLES.items() if isinstance(value, int)]
 SECRETS = [name for name, (_, _, value) in VARIABLES.items() if isinstance(value, SecretStr)]
@@ -64,7 +71,7 @@ def test_everything_has_a_default_and_no_url_or_token_is_made_up() -> None:
     assert settings.reports_dir == Path("reports")
     assert settings.backups_dir == Path("backups")
     for attribute, _, _ in VARIABLES.values():
-        assert (getattr(settings, attribute) is None) is attribute.startswith("turso_")
+        assert (getattr(settings, attribute) is None) is attribute.startswith(("turso_", "jwt_", "redis_", "alert_"))
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
@@ -155,7 +162,9 @@ def test_a_secret_is_in_no_text_of_the_settings(variable: str, monkeypatch: pyte
 
 
 def test_every_token_is_a_secret() -> None:
-    assert sorted(SECRETS) == sorted(name for name in VARIABLES if "TOKEN" in name)
+    assert sorted(SECRETS) == sorted(
+        name for name in VARIABLES if any(word in name for word in ("TOKEN", "SECRET", "REDIS", "WEBHOOK"))
+    )
 
 
 @pytest.mark.parametrize("where", ["environment", "file"])
