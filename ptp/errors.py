@@ -2,6 +2,8 @@
 
     PtpError
     ├── UsageError            2   bad input: unknown option or parameter, missing file, unmet precondition
+    │   ├── Unknown               an id stands for nothing, or for what is another user's
+    │   ├── Conflict              it does not go with what was given before under the same name
     │   ├── NotADatabase          the file is not a SQLite database, or an empty one
     │   ├── UnknownShape          its tables fit no shape; carries the list of differences
     │   ├── Moved                 the database has moved, or is not open yet; names the one to use
@@ -37,6 +39,14 @@ class UsageError(PtpError):
     """Bad input or an unmet precondition; nothing was changed."""
 
     exit_code = EXIT_USAGE
+
+
+class Unknown(UsageError):
+    """An id stands for nothing, or for what is another user's."""
+
+
+class Conflict(UsageError):
+    """What is given does not go with what was given before under the same name."""
 
 
 class NotADatabase(UsageError):

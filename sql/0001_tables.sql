@@ -398,6 +398,7 @@ CREATE TABLE user_answers (
   attempt_number INTEGER DEFAULT 1,
   days_since_last_seen INTEGER,
   answered_at INTEGER DEFAULT (unixepoch()),
+  request_key TEXT,
   FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
   FOREIGN KEY(question_id) REFERENCES questions (id) ON DELETE CASCADE,
   FOREIGN KEY(study_session_id) REFERENCES study_sessions (id) ON DELETE CASCADE,

@@ -29,6 +29,7 @@ CREATE INDEX idx_questions_reviewer ON questions (reviewed_by) WHERE reviewed_by
 CREATE INDEX idx_questions_weak ON questions (exam_id, objective_id, difficulty, correct_attempts * 1.0 / total_attempts) WHERE is_active = 1 AND review_status = 'approved' AND correct_attempts * 1.0 / total_attempts IS NOT NULL;
 CREATE INDEX idx_answers_attempt ON user_answers (test_attempt_id) WHERE test_attempt_id IS NOT NULL;
 CREATE INDEX idx_answers_question ON user_answers (question_id, user_id, answered_at);
+CREATE UNIQUE INDEX idx_answers_request ON user_answers (user_id, request_key) WHERE request_key IS NOT NULL;
 CREATE INDEX idx_answers_session ON user_answers (study_session_id) WHERE study_session_id IS NOT NULL;
 CREATE INDEX idx_answers_user_time ON user_answers (user_id, answered_at);
 
@@ -36,6 +37,7 @@ CREATE INDEX idx_answers_user_time ON user_answers (user_id, answered_at);
 
 DROP INDEX idx_answers_user_time;
 DROP INDEX idx_answers_session;
+DROP INDEX idx_answers_request;
 DROP INDEX idx_answers_question;
 DROP INDEX idx_answers_attempt;
 DROP INDEX idx_questions_weak;

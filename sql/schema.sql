@@ -397,6 +397,7 @@ CREATE TABLE user_answers (
   attempt_number INTEGER DEFAULT 1,
   days_since_last_seen INTEGER,
   answered_at INTEGER DEFAULT (unixepoch()),
+  request_key TEXT,
   FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
   FOREIGN KEY(question_id) REFERENCES questions (id) ON DELETE CASCADE,
   FOREIGN KEY(study_session_id) REFERENCES study_sessions (id) ON DELETE CASCADE,
@@ -463,6 +464,8 @@ CREATE INDEX idx_questions_weak ON questions (exam_id, objective_id, difficulty,
 CREATE INDEX idx_answers_attempt ON user_answers (test_attempt_id) WHERE test_attempt_id IS NOT NULL;
 
 CREATE INDEX idx_answers_question ON user_answers (question_id, user_id, answered_at);
+
+CREATE UNIQUE INDEX idx_answers_request ON user_answers (user_id, request_key) WHERE request_key IS NOT NULL;
 
 CREATE INDEX idx_answers_session ON user_answers (study_session_id) WHERE study_session_id IS NOT NULL;
 

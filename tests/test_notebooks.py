@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 
 from ptp.workbench import notebook
-from ptp.workbench.parameters import NOTEBOOKS
+from ptp.workbench.parameters import ALL as NOTEBOOKS
 
 ROOT = Path(__file__).parents[1]
 FOUND = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "notebooks").glob("*"))}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ptp.benchmark.judging import drift_of, finite
+from ptp.benchmark.judging import STEADY_PART, drift_of, finite
 from ptp.benchmark.openloop import Load
 from ptp.results import Finding, Verdict
 from ptp.stats import bounds, decide_by, decide_rate, percentile, rate_bounds, sample_bounds, trend
@@ -30,7 +30,6 @@ THREADS_FACTOR = 3.0
 
 _P99 = 0.99
 _SURE = 0.999
-_STEADY_PART = 100
 _NS_PER_S = 1e9
 
 
@@ -39,12 +38,13 @@ def judge_load(
 ) -> tuple[Finding, ...]:
     """The findings load.NAME.generator, .errors and .response; the last two are invalid where the first is."""
     generator = judge_generator(name, load, limit_ms=limit_ms)
-    rest = (_errors(name, load, limit=error_limit), _response(name, load, limit_ms=limit_ms, q=q))
-    if generator.verdict == "invalid":
-        rest = tuple(  # type: ignore[assignment]
-            replace(f, verdict="invalid", evidence=f"The generator was not sound; {f.evidence}") for f in rest
-        )
-    return generator, *rest
+    rest = (judge_errors(name, load, limit=error_limit), judge_response(name, load, limit_ms=limit_ms, q=q))
+    return generator, *(rest if generator.verdict == "pass" else map(disbelieved, rest))
+
+
+def disbelieved(finding: Finding) -> Finding:
+    """The finding of a load whose generator was not sound."""
+    return replace(finding, verdict="invalid", evidence=f"The generator was not sound; {finding.evidence}")
 
 
 def judge_generator(name: str, load: Load, *, limit_ms: float) -> Finding:
@@ -104,7 +104,8 @@ def flag_threads(threads: int, *, alone_ms: Sequence[float], together_ms: Sequen
     )
 
 
-def _errors(name: str, load: Load, *, limit: float) -> Finding:
+def judge_errors(name: str, load: Load, *, limit: float = ERROR_LIMIT) -> Finding:
+    """The finding load.NAME.errors: whether the share of requests without a right answer is under `limit`."""
     counts = load.counts
     unanswered = counts["skipped"] + counts["in flight"]
     bad = counts["error"] + unanswered
@@ -127,10 +128,17 @@ def _errors(name: str, load: Load, *, limit: float) -> Finding:
     )
 
 
-def _response(name: str, load: Load, *, limit_ms: float, q: float) -> Finding:
+def judge_response(
+    name: str, load: Load, *, limit_ms: float, q: float = 0.95, steady_part: float | None = STEADY_PART
+) -> Finding:
+    """The finding load.NAME.response: whether the q-quantile of the response time is under its limit, by bounds.
+
+    Withheld where response times drift by more than the limit over `steady_part` in the load; None: where the load
+    itself is not even, and no steady state is due.
+    """
     times = [(r.ended - r.due) / 1e6 if r.ended is not None and r.error is None else math.inf for r in load.requests]
     span, effective = sample_bounds(times, q=q)
-    verdict, evidence = _steady_verdict(load, limit_ms=limit_ms)
+    verdict, evidence = (None, "") if steady_part is None else _steady_verdict(load, limit_ms, steady_part)
     if not times:
         verdict, evidence = "invalid", "Nothing was scheduled."
     elif verdict is None:
@@ -152,9 +160,10 @@ def _response(name: str, load: Load, *, limit_ms: float, q: float) -> Finding:
     )
 
 
-def _steady_verdict(load: Load, *, limit_ms: float) -> tuple[Verdict | None, str]:
+def _steady_verdict(load: Load, limit_ms: float, part: float) -> tuple[Verdict | None, str]:
     """inconclusive where response times or the backlog drift; None where both are steady."""
-    drift = drift_of(load.response_ms, limit=limit_ms) if load.response_ms else None
+    allowed = limit_ms * STEADY_PART / part
+    drift = drift_of(load.response_ms, limit=allowed) if load.response_ms else None
     if drift is not None:
         way = "rose" if drift > 0 else "fell"
         return "inconclusive", f"Withheld: not steady; response times {way} by about {abs(drift):.3g} ms over the load"
@@ -162,6 +171,6 @@ def _steady_verdict(load: Load, *, limit_ms: float) -> tuple[Verdict | None, str
     seconds = load.generated / _NS_PER_S
     more = rising.slope * len(load.backlog)
     # What is open longer than before waits as much longer as it takes to send as many (Little's law).
-    if rising.low > 0 and load.scheduled and 1_000 * more * seconds / load.scheduled > limit_ms / _STEADY_PART:
+    if rising.low > 0 and load.scheduled and 1_000 * more * seconds / load.scheduled > allowed / STEADY_PART:
         return "inconclusive", f"Withheld: not steady; the backlog grew by about {more:,.0f} requests over the load"
     return None, ""

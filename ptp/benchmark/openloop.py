@@ -130,13 +130,15 @@ def run_load(
     cpu: Callable[[], float],
     grace_s: float = 5.0,
     most_in_flight: int | None = None,
+    begun: int | None = None,
 ) -> Load:
     """Send a request at each moment of `schedule` (ns from the start), and wait `grace_s` for the last answers.
 
     `cpu` gives how busy the processors were since it was last asked, 0 to 1. With `most_in_flight` a request that
-    comes due while so many are open is skipped: counted, and never sent later.
+    comes due while so many are open is skipped: counted, and never sent later. `begun` is the start by the clock, of
+    several loops that begin together; now where it is not given.
     """
-    begun, flight = clock(), _Flight(executor)
+    begun, flight = clock() if begun is None else begun, _Flight(executor)
     backlog: list[int] = []
     cpu()
     for number, due in enumerate(schedule):

@@ -18,13 +18,22 @@ _PATIENCE_S = 1.0
 class Threads:
     """Makes `call(number)` for each request, in one of `threads` threads; a context manager that ends them.
 
-    What a call raises is the request's error. Few threads in a process: they wait for each other's interpreter.
+    What a call raises is the request's error, and so is what `check` says of its number and what it returned, after the
+    clock has been read. Few threads in a process: they wait for each other's interpreter.
     """
 
-    def __init__(self, call: Callable[[int], object], *, threads: int, clock: Clock = time.perf_counter_ns) -> None:
+    def __init__(
+        self,
+        call: Callable[[int], object],
+        *,
+        threads: int,
+        clock: Clock = time.perf_counter_ns,
+        check: Callable[[int, object], str | None] | None = None,
+    ) -> None:
         """Start the threads. They are daemons, so that a call which never returns does not hold the process."""
         self._call = call
         self._clock = clock
+        self._check = check
         self._due: SimpleQueue[int] = SimpleQueue()
         self._done: SimpleQueue[Done] = SimpleQueue()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
@@ -58,9 +67,11 @@ class Threads:
 
     def _work(self) -> None:
         while (number := self._due.get()) != _STOP:
-            started, error = self._clock(), None
+            started = self._clock()
             try:
-                self._call(number)
+                answered = self._call(number)
+                ended = self._clock()
+                error = self._check(number, answered) if self._check else None
             except Exception as problem:
-                error = f"{type(problem).__name__}: {problem}"
-            self._done.put(Done(number, started, self._clock(), error))
+                ended, error = self._clock(), f"{type(problem).__name__}: {problem}"
+            self._done.put(Done(number, started, ended, error))

@@ -12,7 +12,7 @@ import typer
 
 import ptp
 from ptp import terminal
-from ptp.cli import backup, bench, demo, migrate, quarantine, report, rollback, run, step, upkeep, verify
+from ptp.cli import backup, bench, demo, load, migrate, quarantine, report, rollback, run, serve, step, upkeep, verify
 from ptp.errors import EXIT_CANNOT_FINISH, EXIT_INTERRUPTED, PtpError
 
 app = typer.Typer(
@@ -30,11 +30,13 @@ for group in (
     step,
     verify,
     bench,
+    load,
     upkeep,
     demo,
     report,
     quarantine,
     backup,
+    serve,
 ):  # in the order of the help
     app.add_typer(group.commands)
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from sqlalchemy import Connection, Table, exists, select
 
 from ptp.conversions import LAST_SECOND
-from ptp.errors import UsageError
+from ptp.errors import Unknown, UsageError
 from ptp.queries.tables import EXAMS, OBJECTIVES, STUDY_SESSIONS, USERS
 
 HOUR = 3_600
@@ -118,9 +118,9 @@ def require_known(
             raise unknown(name, key)
 
 
-def unknown(name: str, key: int) -> UsageError:
+def unknown(name: str, key: int) -> Unknown:
     """The error for an id that stands for nothing."""
-    return UsageError(f"There is no {name} with id {key!r}.")
+    return Unknown(f"There is no {name} with id {key!r}.")
 
 
 def _is_known(db: Connection, table: Table, key: int) -> bool:

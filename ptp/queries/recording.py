@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, select, text
 
 from ptp.engine import atomic
-from ptp.errors import CannotFinish, UsageError
+from ptp.errors import CannotFinish, Unknown, UsageError
+from ptp.queries import repeats
 from ptp.queries.arguments import LARGEST_PAGE, check_given_ids, check_ids, unknown, whole
 from ptp.queries.tables import QUESTIONS, STUDY_SESSIONS, TEST_ATTEMPTS, USERS, Prepared
 
@@ -28,7 +29,10 @@ LONGEST_ANSWER_SECONDS = 366 * 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAnswer:
-    """An answer to be recorded; `confidence_level` is from 1 to 5. It belongs to a session, a test, or neither."""
+    """An answer to be recorded; `confidence_level` is from 1 to 5. It belongs to a session, a test, or neither.
+
+    With a `key`, any text of the sender's, the user's answer is recorded once, however often it is sent.
+    """
 
     user_id: int
     question_id: int
@@ -40,12 +44,14 @@ class NewAnswer:
     confidence_level: int | None = None
     flagged: bool = False
     changed_answer: bool = False
+    key: str | None = None
 
 
 class RecordedAnswer(NamedTuple):
     """An answer as it was recorded: it is the user's `attempt_number`-th to the question, `answered_at` Unix seconds.
 
-    `days_since_last_seen` are whole days since the one before, None for the first.
+    `days_since_last_seen` are whole days since the one before, None for the first. One that is `repeated` was recorded
+    by an earlier call with the same key, or earlier in the same batch; nothing was written for it.
     """
 
     id: int
@@ -55,13 +61,15 @@ class RecordedAnswer(NamedTuple):
     attempt_number: int
     days_since_last_seen: int | None
     answered_at: int
+    repeated: bool = False
 
 
 def record_answers(engine: Engine, answers: Sequence[NewAnswer], *, now: int) -> tuple[RecordedAnswer, ...]:
     """Write the answers, all given at `now`, and their questions' statistics in one transaction; all or none.
 
-    Raises UsageError for an empty or too large batch, a bad value, an unknown user or question, and a session
-    or test that is unknown or another user's.
+    An answer whose key its user has used before changes nothing: the first recording is given back. Raises Conflict
+    where that was another answer, and UsageError for an empty or too large batch, a bad value, an unknown user or
+    question, and a session or test that is unknown or another user's.
     """
     if not isinstance(answers, Sequence):
         raise UsageError(f"A batch is a sequence of NewAnswer values, not {type(answers).__name__}.")
@@ -70,11 +78,39 @@ def record_answers(engine: Engine, answers: Sequence[NewAnswer], *, now: int) ->
     for answer in answers:
         _check_values(answer)
     with atomic(engine) as db:
-        written = _INSERT.rows(db, {"answers": _as_json(answers), "at": now})
-        if len(written) < len(answers):
-            raise _refusal(db, answers)
-        _COUNT.rows(db, {"totals": _totals(answers)})
-    return tuple(RecordedAnswer._make((*row[:3], bool(row[3]), *row[4:])) for row in sorted(written))
+        known = repeats.recorded_before(db, answers, columns=_RETURNED)
+        fresh = repeats.first_of_each(answers, known)
+        written = _write(db, fresh, now=now) if fresh else []
+    return tuple(_in_order(answers, fresh, written, known))
+
+
+def _write(db: Connection, answers: Sequence[NewAnswer], *, now: int) -> list[Any]:
+    """The rows of the answers as they were written, in the same order."""
+    written = _INSERT.rows(db, {"answers": _as_json(answers), "at": now})
+    if len(written) < len(answers):
+        raise _refusal(db, answers)
+    _COUNT.rows(db, {"totals": _totals(answers)})
+    return sorted(written)
+
+
+def _in_order(
+    answers: Sequence[NewAnswer],
+    fresh: Sequence[NewAnswer],
+    written: Sequence[Any],
+    known: Mapping[repeats.Key, Any],
+) -> Iterator[RecordedAnswer]:
+    """What was recorded for each of the answers: by this call, or before."""
+    rows = {repeats.key_of(answer): row for answer, row in zip(fresh, written, strict=True)}
+    new = iter(zip(fresh, written, strict=True))
+    following = next(new, None)
+    for answer in answers:
+        repeated = following is None or following[0] is not answer
+        key = repeats.key_of(answer)
+        if following is not None and not repeated:
+            row, following = following[1], next(new, None)
+        else:
+            row = rows[key] if key in rows else known[key]  # type: ignore[index]
+        yield RecordedAnswer._make((*row[:3], bool(row[3]), *row[4:], repeated))
 
 
 def _check_values(answer: NewAnswer) -> None:
@@ -89,9 +125,17 @@ def _check_values(answer: NewAnswer) -> None:
         raise UsageError(f"selected_answer is {answer.selected_answer!r}: it must be a text.")
     if _NOT_KEPT.search(answer.selected_answer):
         raise UsageError(f"selected_answer is {answer.selected_answer!r}: it holds a character that cannot be stored.")
+    _check_key(answer.key)
     for name in ("is_correct", "flagged", "changed_answer"):
         if not isinstance(getattr(answer, name), bool):
             raise UsageError(f"{name} is {getattr(answer, name)!r}: it must be True or False.")
+
+
+def _check_key(key: str | None) -> None:
+    if key is None:
+        return
+    if not isinstance(key, str) or not 1 <= len(key) <= repeats.LONGEST_KEY or _NOT_KEPT.search(key):
+        raise UsageError(f"key must be a text of 1 to {repeats.LONGEST_KEY} characters that can be stored.")
 
 
 def _as_json(answers: Sequence[NewAnswer]) -> str:
@@ -128,7 +172,7 @@ def _refusal(db: Connection, answers: Sequence[NewAnswer]) -> UsageError:
         ):
             owner = None if owned is None else db.scalar(select(table.c.user_id).where(table.c.id == owned))
             if owned is not None and owner != answer.user_id:
-                return UsageError(f"User {answer.user_id} has no {name} with id {owned!r}.")
+                return Unknown(f"User {answer.user_id} has no {name} with id {owned!r}.")
     raise CannotFinish("The answers were not all written, and each of them could be: nothing was recorded.")
 
 
@@ -136,15 +180,17 @@ _NOT_KEPT = re.compile("[\x00\ud800-\udfff]")
 """SQLite's JSON ends a text before U+0000, and writes half a surrogate pair as bytes that cannot be read again."""
 
 _FIELDS = tuple(NewAnswer.__dataclass_fields__)
-_GIVEN = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate((*_FIELDS, "earlier")))
+_COLUMNS = tuple("request_key" if name == "key" else name for name in _FIELDS)
+_GIVEN = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate((*_COLUMNS, "earlier")))
+_RETURNED = RecordedAnswer._fields[:-1]
 
 # An answer whose user, question, session or test is not right is not written, and then missed. MATERIALIZED, as each
 # mention of a value would read its JSON anew.
 _INSERT = Prepared(
     text(f"""
-    INSERT INTO user_answers ({", ".join(_FIELDS)}, attempt_number, days_since_last_seen, answered_at)
+    INSERT INTO user_answers ({", ".join(_COLUMNS)}, attempt_number, days_since_last_seen, answered_at)
     WITH given AS MATERIALIZED (SELECT {_GIVEN} FROM json_each(:answers))
-    SELECT {", ".join(f"given.{name}" for name in _FIELDS)},
+    SELECT {", ".join(f"given.{name}" for name in _COLUMNS)},
            1 + given.earlier + (
                SELECT count(*) FROM user_answers WHERE question_id = questions.id AND user_id = users.id),
            iif(given.earlier, 0, max(0, :at - (
@@ -158,7 +204,7 @@ _INSERT = Prepared(
     LEFT JOIN test_attempts ON test_attempts.id = given.test_attempt_id
     WHERE (given.study_session_id IS NULL OR study_sessions.user_id = users.id)
         AND (given.test_attempt_id IS NULL OR test_attempts.user_id = users.id)
-    RETURNING id, user_id, question_id, is_correct, attempt_number, days_since_last_seen, answered_at
+    RETURNING {", ".join(_RETURNED)}
 """)
 )
 

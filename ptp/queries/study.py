@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from ptp.engine import atomic
 from ptp.errors import UsageError
 from ptp.queries import recording, searching
-from ptp.queries.arguments import check_ids, hours_ago, moment, page, require_known, unknown, whole
+from ptp.queries.arguments import check_given_ids, check_ids, hours_ago, moment, page, require_known, unknown, whole
 from ptp.queries.drawing import Mode, Wanted, draw
 from ptp.queries.recording import NewAnswer, RecordedAnswer
 from ptp.queries.searching import Search
@@ -122,7 +122,8 @@ class StudyQueries:
     def record_answer(self, answer: NewAnswer, *, now: int | None = None) -> RecordedAnswer:
         """Record one answer and the statistics of its question, in one transaction.
 
-        Raises UsageError for an unknown user or question, and for a session or test of somebody else.
+        With a key that its user has used before, it is the answer that was recorded then. Raises UsageError for an
+        unknown user or question, and for a session or test of somebody else; Conflict for a key of another answer.
         """
         return recording.record_answers(self._engine, (answer,), now=moment(now))[0]
 
@@ -130,14 +131,18 @@ class StudyQueries:
         """Record a batch of up to 500 answers in one transaction: all of them, or none when one is refused."""
         return recording.record_answers(self._engine, answers, now=moment(now))
 
-    def session_progress(self, *, session_id: int) -> SessionProgress:
+    def session_progress(self, *, session_id: int, user_id: int | None = None) -> SessionProgress:
         """Count a session's answers, write the totals to the session, and return them.
 
-        Raises UsageError for an unknown session.
+        Raises UsageError for an unknown session, and for one of somebody else where a `user_id` is given.
         """
         check_ids(session_id=session_id)
+        check_given_ids(user_id=user_id)
         with atomic(self._engine) as db:
-            rows = _WRITE_PROGRESS.rows(db, {"session_id": session_id})
+            if user_id is None:
+                rows = _WRITE_PROGRESS.rows(db, {"session_id": session_id})
+            else:
+                rows = _WRITE_OWN_PROGRESS.rows(db, {"session_id": session_id, "user_id": user_id})
             if not rows:
                 raise unknown("study session", session_id)
         return _as_progress(*rows[0])
@@ -174,8 +179,7 @@ _SHOWN = ", ".join(f"question.{name}" for name in StudyQuestion._fields)
 
 # printf: SQLite's JSON writes 15 digits of a REAL, which are not enough to get the same number back.
 # last_activity follows the answers and never goes back.
-_WRITE_PROGRESS = Prepared(
-    text("""
+_PROGRESS = """
     UPDATE study_sessions SET
         total_questions = found.total,
         correct_answers = found.correct,
@@ -197,8 +201,9 @@ _WRITE_PROGRESS = Prepared(
             GROUP BY questions.objective_id
         )
     ) AS found
-    WHERE study_sessions.id = :session_id
-    RETURNING id, total_questions, correct_answers, accuracy, time_spent_seconds, avg_time_per_question,
-              objective_scores
-""")
-)
+    WHERE study_sessions.id = :session_id{whose}
+    RETURNING id, total_questions, correct_answers, accuracy + 0.0, time_spent_seconds, avg_time_per_question + 0.0,
+              objective_scores -- SQLite 3.40 gives whole numbers of a REAL column as INTEGER, but for the addition"""
+
+_WRITE_PROGRESS = Prepared(text(_PROGRESS.format(whose="")))
+_WRITE_OWN_PROGRESS = Prepared(text(_PROGRESS.format(whose=" AND study_sessions.user_id = :user_id")))

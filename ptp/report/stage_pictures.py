@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ptp.evidence import Stage
+from ptp.report.capacity_chart import capacity_curve
 from ptp.report.charts import Chart, distribution, latency_overview
 from ptp.report.engine_chart import engine_ratios
+from ptp.report.load_chart import load_timeline
 from ptp.report.matching import SECONDS, about, is_side, limit_of
 from ptp.report.pairplot import Comparison, can_compare, distance, pairs, pairs_overview
 from ptp.report.scaling import scaling, size_columns
@@ -17,9 +20,10 @@ from ptp.stats import Bounds, percentile
 SIDES = (("plain", "ptp"), ("before", "after"))
 """Ends of the names of two measurements that were taken in pairs."""
 
-_APART = frozenset(("cold", "warm_up", "again", *(end for both in SIDES for end in both)))
+_APART = frozenset(("cold", "warm_up", "again", "service", *(end for both in SIDES for end in both)))
 _BY_ENGINE = "engines"
 _CLAIMS, _ENGINES = "Claims", "Engines"
+_TIMELINE, _CAPACITY = "Load timeline", "Capacity"
 
 
 def groups_of(stage: Stage) -> tuple[dict[str, list[Measurement]], dict[str, list[Measurement]]]:
@@ -37,7 +41,7 @@ def groups_of(stage: Stage) -> tuple[dict[str, list[Measurement]], dict[str, lis
 def pictures_of(stage: Stage) -> tuple[Chart, ...]:
     """The charts of a stage, in the order in which they are read."""
     own, _ = groups_of(stage)
-    found = []
+    found = [c for c in (capacity_curve(stage.tables.get(_CAPACITY, ())), load_timeline(_timeline(stage))) if c]
     for unit, members in own.items():
         limits = {m.what: limit for m in members if (limit := limit_of(m, stage.findings)) is not None}
         if len(members) > 1:
@@ -49,6 +53,10 @@ def pictures_of(stage: Stage) -> tuple[Chart, ...]:
     if chart := engine_ratios(stage.tables.get(_ENGINES, ())):
         found.append(chart)
     return tuple(found)
+
+
+def _timeline(stage: Stage) -> Sequence[Mapping[str, Any]]:
+    return stage.tables.get(_TIMELINE, ())
 
 
 def comparisons_of(stage: Stage) -> tuple[Comparison, ...]:

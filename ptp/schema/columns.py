@@ -49,7 +49,7 @@ def column(
     """A column of `kind`. `required` is NOT NULL; `default` is a constant, or NOW for the current Unix second.
 
     `name` is the column's name where it cannot be the attribute's. A column that is `head_only` has no source; where
-    it is `derived`, what it says is in others too, and a way back to the source may leave it out.
+    it is `derived`, what it says is in others too, or of no use to the source, and a way back may leave it out.
     """
     types: dict[Kind, Any] = {"integer": Integer, "time": Integer, "boolean": Flag, "real": REAL}
     return mapped_column(

@@ -127,7 +127,11 @@ class TestAttempt(Base):
 
 
 class UserAnswer(Base):
-    """One answer of a user to a question."""
+    """One answer of a user to a question.
+
+    `request_key` is what its sender calls it, so that the same answer sent again is known; NULL where none was given.
+    No source has it, and it means nothing there: a way back may leave it out.
+    """
 
     __tablename__ = "user_answers"
     __table_args__ = strict(
@@ -156,6 +160,14 @@ class UserAnswer(Base):
             serves="foreign key test_attempt_id",
             where="test_attempt_id IS NOT NULL",
         ),
+        index(
+            "idx_answers_request",
+            "user_id",
+            "request_key",
+            serves="rule: an answer that is sent again with its key is recorded once",
+            unique=True,
+            where="request_key IS NOT NULL",
+        ),
     )
 
     id: Mapped[int] = key()
@@ -172,6 +184,7 @@ class UserAnswer(Base):
     attempt_number: Mapped[int | None] = column("integer", default=1)
     days_since_last_seen: Mapped[int | None] = column("integer")
     answered_at: Mapped[int | None] = column("time", default=NOW)
+    request_key: Mapped[str | None] = column("text", head_only=True, derived=True)
 
 
 class UserProgress(Base):

@@ -38,7 +38,7 @@ class Effort:
 
 
 EFFORTS: Mapping[Profile, Effort] = {
-    "quick": Effort(rounds=50, warmup=5, share_ns=60_000_000),
+    "quick": Effort(rounds=60, warmup=5, share_ns=60_000_000),
     "full": Effort(rounds=400, warmup=20, share_ns=1_000_000_000),
 }
 

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from ptp.engine.candidates import EngineName, Facts, Opened, open_candidate, tuned
-from ptp.engine.meters import Parameters
+
+if TYPE_CHECKING:  # it loads SQLAlchemy, which the process of an engine does without
+    from ptp.engine.meters import Parameters
 
 PATIENCE_S = 60.0
 """An engine that does not answer for so long is given up."""

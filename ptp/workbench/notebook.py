@@ -16,8 +16,15 @@ from ptp.report.charts import Chart, counts
 from ptp.report.display import findings_frame, measurements_frame, samples_frame
 from ptp.report.stage_pictures import pictures_of
 from ptp.results import Finding, worst
-from ptp.workbench import benchmarking, migrating, proofs
-from ptp.workbench.parameters import BenchmarkParameters, MigrateParameters, Parameters, VerifyParameters, parameters_of
+from ptp.workbench import benchmarking, loading, migrating, proofs
+from ptp.workbench.parameters import (
+    BenchmarkParameters,
+    LoadParameters,
+    MigrateParameters,
+    Parameters,
+    VerifyParameters,
+    parameters_of,
+)
 from ptp.workbench.places import Places, places_of
 from ptp.workbench.progress import FileProgress, Progress, quiet
 
@@ -91,6 +98,23 @@ def benchmark(session: Session) -> Stage:
         source=source,
         profile=given.profile,
         measure=given.measure,
+        seed=given.seed,
+        progress=session.progress,
+    )
+
+
+def load(session: Session) -> Stage:
+    """Load a copy of the target with many users at once, and check what that left behind."""
+    assert isinstance(session.parameters, LoadParameters)
+    _demo_target(session)
+    given = session.parameters
+    places = session.places
+    return loading.load(
+        places.target,
+        places.out,
+        profile=given.users_profile,
+        driver=given.driver,
+        seconds=given.seconds,
         seed=given.seed,
         progress=session.progress,
     )

@@ -49,6 +49,19 @@ class BenchmarkParameters(Parameters):
     seed: int = Field(1, ge=0, description="seed of the arguments that the queries are called with")
 
 
+class LoadParameters(Parameters):
+    """Parameters of 04_load."""
+
+    users_profile: Literal["light", "medium", "heavy", "spike"] = Field(
+        "light", description="how many users: 100, 500, 1,000, or 500 with a spike of 1,500"
+    )
+    driver: Literal["process", "http"] = Field(
+        "process", description="process: the queries themselves; http: the API of a server that is started"
+    )
+    seconds: float = Field(5.0, ge=1, le=86_400, description="how long is measured, after a warm-up")
+    seed: int = Field(1, ge=0, description="seed of the users, of when they come, and of what they do")
+
+
 NOTEBOOKS: Mapping[str, type[Parameters]] = {
     "01_migrate": MigrateParameters,
     "02_verify": VerifyParameters,
@@ -56,10 +69,15 @@ NOTEBOOKS: Mapping[str, type[Parameters]] = {
 }
 """The notebooks of a run, in order."""
 
+ALONE: Mapping[str, type[Parameters]] = {"04_load": LoadParameters}
+"""The notebooks that are run by themselves."""
+
+ALL: Mapping[str, type[Parameters]] = {**NOTEBOOKS, **ALONE}
+
 
 def check_parameters(notebook: str, values: Mapping[str, Any]) -> Parameters:
     """The parameters of a notebook from plain values; raises UsageError for an unknown name or a wrong type."""
-    model = NOTEBOOKS[notebook]
+    model = ALL[notebook]
     try:
         return model.model_validate(dict(values))
     except ValidationError as problem:
@@ -77,7 +95,7 @@ def parameters_of(notebook: str, namespace: Mapping[str, Any]) -> Parameters:
 
     Papermill only warns of a name that the notebook does not know, so what it injected is looked at here.
     """
-    values = {name: namespace[name] for name in NOTEBOOKS[notebook].model_fields if name in namespace}
+    values = {name: namespace[name] for name in ALL[notebook].model_fields if name in namespace}
     for cell in namespace.get("In", ()):
         if str(cell).startswith("# Parameters"):
             values |= {name: namespace.get(name) for name in _assigned(str(cell))}

@@ -50,7 +50,7 @@ def test_an_answer_is_stored_as_given(head: Any, ids: dict[str, int]) -> None:
         "id": made.id, "user_id": ids["user_id"], "question_id": ids["question_id"], "selected_answer": "b,c",
         "study_session_id": ids["session"], "test_attempt_id": None, "is_correct": 0, "time_spent_seconds": 10,
         "confidence_level": 5, "flagged": 1, "changed_answer": 1, "attempt_number": 1,
-        "days_since_last_seen": None, "answered_at": NOW,
+        "days_since_last_seen": None, "answered_at": NOW, "request_key": None,
     }  # fmt: skip
     assert made.is_correct is False
 

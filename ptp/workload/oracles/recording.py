@@ -17,6 +17,7 @@ from ptp.workload.oracles.witness import Check, Witness
 _DAY_S = 86_400
 _RETURNED = (
     "id", "user_id", "question_id", "is_correct", "attempt_number", "days_since_last_seen", "answered_at",
+    "repeated",
 )  # fmt: skip
 _GIVEN = (
     "user_id", "question_id", "study_session_id", "test_attempt_id", "selected_answer", "is_correct",
@@ -63,8 +64,8 @@ class Answers:
         stored = {name: int(value) if isinstance(value, bool) else value for name, value in given.items()}
         since = None if row["seen_last"] is None else max(0, self._now - row["seen_last"]) // _DAY_S
         due = {"attempt_number": 1 + row["earlier"], "days_since_last_seen": since, "answered_at": self._now}
-        returned = {**given, **due, "id": row["id"]}
-        if wrong := unlike_values(row, {**stored, **due}):
+        returned = {**given, **due, "id": row["id"], "repeated": False}
+        if wrong := unlike_values(row, {**stored, **due, "request_key": None}):  # the workload gives none
             return f"as written, {wrong}"
         return unlike_row(seen, [returned[name] for name in _RETURNED], _RETURNED)
 
@@ -82,7 +83,7 @@ class Answers:
 
 
 _WRITTEN = f"""
-    SELECT id, {", ".join(_GIVEN)}, attempt_number, days_since_last_seen, answered_at,
+    SELECT id, {", ".join(_GIVEN)}, attempt_number, days_since_last_seen, answered_at, request_key,
            (SELECT count(*) FROM user_answers AS earlier
             WHERE earlier.question_id = own.question_id AND earlier.user_id = own.user_id AND earlier.id < own.id
            ) AS earlier,
