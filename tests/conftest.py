@@ -13,7 +13,7 @@ import pytest
 def clean_environment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
-            if name.upper().startswith(("TURSO_", "PTP_")):
+            if name.upper().startswith(("TURSO_", "PTP_", "JWT_", "REDIS_")):
                 patch.delenv(name)
         yield
 
