@@ -49,7 +49,7 @@ from ptp.workload.scenarios import ANSWER
 from ptp.workload.users import PROFILES
 
 STALL_S, EVERY_S = 1.0, 10.0
-STALL_RATE = 50.0  # low, so that what has waited is served at once when the stall ends, as the formula has it
+STALL_RATE = 20.0  # low, so that what has waited is served at once when the stall ends, as the formula has it
 WORKERS = 2
 RATIO, P99_MS = 0.4, 50.0
 ANSWERS, KILLS, SENDERS = 10_000, 3, 4
@@ -111,7 +111,7 @@ def plain(target: Path, out: Path, seconds: float) -> bool:
     calls = _statements(target, out)
     with loadable(target, out, Wanted("heavy", "process")) as database:
         most = _plain_rate(database, calls, out)
-    rate = RATIO * most
+    rate = 1.05 * RATIO * most  # arrivals are random: a little more, so that it is not less
     with loadable(target, out, Wanted("heavy", "process")) as database:
         wanted = Wanted("heavy", "process", seconds, rate=rate)
         with prepared(database, out, wanted) as ground:
@@ -127,7 +127,7 @@ def plain(target: Path, out: Path, seconds: float) -> bool:
     p50, p95 = (percentile(times, q=q) for q in (0.5, 0.95))
     print(f"  p50 {p50:.2f}, p95 {p95:.2f}, p99 {p99:.2f} ms (limit {P99_MS:g})")
     print(f"  generator: {judge_crowd(records, limit_ms=P99_MS, inside=True).evidence}")
-    return through >= 0.99 * rate and p99 < P99_MS and findings[0].verdict == "pass"
+    return through >= RATIO * most and p99 < P99_MS and findings[0].verdict == "pass"
 
 
 def _statements(target: Path, out: Path, count: int = 4_000) -> list[list[Statement]]:
