@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test torture torture-online lab lock clean help
+.PHONY: run test torture torture-online torture-load lab lock clean help
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -36,6 +36,9 @@ torture: $(READY) ## Long trials, by hand: full-size sources end to end, a milli
 
 torture-online: $(READY) ## Long trial, by hand: an online migration of a million answers under a writer, five times
 	$(BIN)/python tools/torture_online.py
+
+torture-load: $(READY) ## Long trials, by hand: 1,000 users, a server that stands still, one that is killed, plain sqlite3
+	$(BIN)/python tools/torture_load.py
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=.
