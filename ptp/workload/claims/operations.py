@@ -151,7 +151,7 @@ def _writes(sides: Sides, draws: tuple[Drawn, ...], now: int) -> list[Operation]
 
     def recorded(d: Drawn, called: Any, plain: Any) -> str | None:
         # The id of the row, and the moment that both were given, are left out.
-        return differing("record_answer", called[1:-1], plain) or differing_statistics(
+        return differing("record_answer", called[1:6], plain) or differing_statistics(
             sides.head, sides.old, d.question_id
         )
 
