@@ -148,7 +148,8 @@ def _study_fillings() -> Mapping[str, str]:
             correct_attempts = coalesce(t.correct, 0)
             avg_time_seconds = coalesce(t.seconds, 0)""",
         "adding up users": """INSERT INTO user_progress (user_id, exam_id, total_questions_seen, unique_questions_seen,
-                total_correct, total_incorrect, overall_accuracy, readiness_score, last_study_date, created_at, updated_at)
+                total_correct, total_incorrect, overall_accuracy, readiness_score, last_study_date,
+                created_at, updated_at)
             SELECT user_id, 1, 20 * count(*), 20 * count(*), 13 * count(*), 7 * count(*), 0.65,
                    user_id * 7919 % 1000 / 10.0, date(max(last_activity)), max(last_activity), max(last_activity)
             FROM study_sessions GROUP BY user_id""",
