@@ -14,6 +14,7 @@ number, which each engine does as it can.
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,8 +36,9 @@ FINEST = 256
 _PRIMES = (2**31 - 1, 2**31 - 19)  # the two largest below 2^31: of each two products fit into 63 bits
 _MASK = 2**31 - 1
 _PIECE = 7  # bytes; with the digit before them they fit into 63 bits
-_UNROLLED = 4  # pieces that are added up without recursion, which is billed as rows read
+_FEW, _MANY = 4, 12  # pieces that are added up at once, without recursion and in a turn of it
 _FUNCTION = "ptp_piece"
+_STRICT = re.compile(r"\)[\s\w,]*\bSTRICT\b[\s\w,]*$", re.IGNORECASE)
 _DIGITS = "'0123456789ABCDEF'"
 _BITS = "1152921504606846976.0"  # 2^60, by which a number is multiplied exactly
 
@@ -159,8 +161,13 @@ def _statement(table: Table, part: Range, *, weights: Weights, decoder: Decoder,
     """
     names = dict.fromkeys((*table.key, *columns))
     width = len(names)
-    raw = ", ".join(f"{quoted(n)} AS x{at}, {_blob(quoted(n))} AS b{at}" for at, n in enumerate(names))
-    values = ", ".join(f"{_value(at, weights, decoder)} AS v{at}" for at in range(width))
+    whole = _whole_columns(table)
+    raw = ", ".join(
+        f"{quoted(n)} AS x{at}, {'NULL' if n in whole else _blob(quoted(n))} AS b{at}" for at, n in enumerate(names)
+    )
+    values = ", ".join(
+        f"{_whole(at, weights) if n in whole else _value(at, weights, decoder)} AS v{at}" for at, n in enumerate(names)
+    )
     rows = ", ".join(f"{_row(width, lane, weights)} AS r{lane}" for lane in (0, 1))
     sums = ", ".join(f"coalesce(sum({_mixed(f'r{lane}', lane, weights)}), 0)" for lane in (0, 1))
     found = f"SELECT {raw} FROM {quoted(table.name)}{range_condition(table, part)} LIMIT -1"
@@ -203,19 +210,28 @@ def _exact(real: str) -> str:
     return f"CASE WHEN {reaches} THEN {written} ELSE printf('%!.17g', {real}) END"
 
 
+def _whole_columns(table: Table) -> frozenset[str]:
+    """The columns that can hold nothing but whole numbers and NULL, whose statement is so much shorter."""
+    is_strict = bool(_STRICT.search(table.sql))
+    typed = {c.name for c in table.columns if is_strict and c.declared_type.upper() in ("INT", "INTEGER")}
+    return frozenset(typed | ({table.rowid_alias} if table.rowid_alias else set()))
+
+
 def _value(at: int, weights: Weights, decoder: Decoder) -> str:
     """Both lanes of a value's hash in one whole number of 62 bits."""
-    high, low = f"((x{at} >> 32) + 2147483648)", f"(x{at} & 4294967295)"
-    halves = ((high, 36), (low, 38))
-    whole = [
+    tag = f"unicode(typeof(x{at}))"  # t, b or r
+    of_bytes = _bytes(f"b{at}", tag, weights, decoder)
+    return f"CASE WHEN b{at} IS NOT NULL THEN {of_bytes} ELSE {_whole(at, weights)} END"
+
+
+def _whole(at: int, weights: Weights) -> str:
+    """The same of a whole number, or of NULL."""
+    halves = ((f"((x{at} >> 32) + 2147483648)", 36), (f"(x{at} & 4294967295)", 38))
+    lanes = [
         " + ".join(f"{half} % {prime} * {weights.at(first + lane)} % {prime}" for half, first in halves)
         for lane, prime in enumerate(_PRIMES)
     ]
-    tag = f"unicode(typeof(x{at}))"  # t, b or r
-    return (
-        f"CASE WHEN b{at} IS NOT NULL THEN {_bytes(f'b{at}', tag, weights, decoder)} "
-        f"WHEN x{at} IS NULL THEN 1 ELSE {_packed(whole)} END"
-    )
+    return f"CASE WHEN x{at} IS NULL THEN 1 ELSE {_packed(lanes)} END"
 
 
 def _packed(lanes: Sequence[str]) -> str:
@@ -224,23 +240,29 @@ def _packed(lanes: Sequence[str]) -> str:
 
 def _bytes(blob: str, tag: str, weights: Weights, decoder: Decoder) -> str:
     """Both lanes of the hash of bytes: few pieces by a weight each, more as a polynomial of a random number."""
-    first = [
-        " + ".join(
-            f"{_number(blob, str(1 + _PIECE * at), decoder)} % {prime} * {weights.at(2 * at + lane)} % {prime}"
-            for at in range(_UNROLLED)
-        )
-        + f" + {tag} * {weights.at(40 + lane)} % {prime}"
-        for lane, prime in enumerate(_PRIMES)
+    short = [
+        f"{s} + {tag} * {weights.at(40 + lane)}" for lane, s in enumerate(_pieces(blob, "1", _FEW, weights, decoder))
     ]
-    a, b = weights.at(42), weights.at(43)
-    following = _number(blob, "i", decoder)
-    steps = f"(a * {a} + {following}) % {_PRIMES[0]}, (b * {b} + {following}) % {_PRIMES[1]}"
-    longer = (
-        f"(WITH RECURSIVE p(i, a, b) AS (SELECT 1, {tag}, {tag} UNION ALL SELECT i + {_PIECE}, "
-        f"{steps} FROM p WHERE i <= length({blob})) "
-        "SELECT a | (b << 31) FROM p ORDER BY i DESC LIMIT 1)"
+    steps = ", ".join(
+        f"({name} * {weights.at(42 + lane)} % {_PRIMES[lane]} + {piece}) % {_PRIMES[lane]}"
+        for lane, (name, piece) in enumerate(zip("ab", _pieces(blob, "i", _MANY, weights, decoder), strict=True))
     )
-    return f"CASE WHEN length({blob}) <= {_PIECE * _UNROLLED} THEN {_packed(first)} ELSE {longer} END"
+    # Each turn of a recursion is billed as rows read: so it takes many pieces.
+    longer = (
+        f"(WITH RECURSIVE p(i, a, b) AS (SELECT 1, {tag}, {tag} UNION ALL "
+        f"SELECT i + {_PIECE * _MANY}, {steps} FROM p WHERE i <= length({blob})) "
+        f"SELECT a | (b << 31) FROM p WHERE i > length({blob}))"
+    )
+    return f"CASE WHEN length({blob}) <= {_PIECE * _FEW} THEN {_packed(short)} ELSE {longer} END"
+
+
+def _pieces(blob: str, start: str, count: int, weights: Weights, decoder: Decoder) -> tuple[str, ...]:
+    """The weighted sum of so many pieces from a place on, in each lane."""
+    numbers = [_number(blob, f"{start} + {_PIECE * at}" if at else start, decoder) for at in range(count)]
+    return tuple(
+        " + ".join(f"{n} % {prime} * {weights.at(2 * at + lane)} % {prime}" for at, n in enumerate(numbers))
+        for lane, prime in enumerate(_PRIMES)
+    )
 
 
 def _number(blob: str, at: str, decoder: Decoder) -> str:
