@@ -27,6 +27,7 @@ VARIABLES: dict[str, tuple[str, str, Any]] = {
     "TURSO_AUTH_TOKEN_STAGING": ("turso_auth_token_staging", SECRET, SecretStr(SECRET)),
     "TURSO_DATABASE_URL_PROD": ("turso_database_url_prod", "sqlite:///p.db", "sqlite:///p.db"),
     "TURSO_AUTH_TOKEN_PROD": ("turso_auth_token_prod", SECRET, SecretStr(SECRET)),
+    "PTP_SOURCE": ("source", "old.db", "old.db"),
     "PTP_REPORTS_DIR": ("reports_dir", "elsewhere/runs", Path("elsewhere/runs")),
     "PTP_BACKUPS_DIR": ("backups_dir", "elsewhere/kept", Path("elsewhere/kept")),
     "PTP_BACKUPS_KEEP": ("backups_keep", "3", 3),
@@ -37,6 +38,9 @@ VARIABLES: dict[str, tuple[str, str, Any]] = {
     "PTP_BUSY_TIMEOUT_MS": ("busy_timeout_ms", "1234", 1234),
     "PTP_POOL_SIZE": ("pool_size", "9", 9),
     "PTP_STATEMENT_CACHE": ("statement_cache", "0", 0),
+    "PTP_CONNECT_TIMEOUT_MS": ("connect_timeout_ms", "123", 123),
+    "PTP_REMOTE_TIMEOUT_MS": ("remote_timeout_ms", "456", 456),
+    "PTP_REMOTE_IDLE_MS": ("remote_idle_ms", "789", 789),
     "REDIS_URL": ("redis_url", SECRET, SecretStr(SECRET)),
     "PTP_ALERT_WEBHOOK": ("alert_webhook", SECRET, SecretStr(SECRET)),
     "JWT_SECRET": ("jwt_secret", SECRET, SecretStr(SECRET)),
@@ -71,7 +75,9 @@ def test_everything_has_a_default_and_no_url_or_token_is_made_up() -> None:
     assert settings.reports_dir == Path("reports")
     assert settings.backups_dir == Path("backups")
     for attribute, _, _ in VARIABLES.values():
-        assert (getattr(settings, attribute) is None) is attribute.startswith(("turso_", "jwt_", "redis_", "alert_"))
+        assert (getattr(settings, attribute) is None) is attribute.startswith(
+            ("turso_", "jwt_", "redis_", "alert_", "source")
+        )
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
@@ -298,3 +304,30 @@ def test_no_other_module_reads_the_environment() -> None:
     assert len(modules) > 50
     found = {str(p): r for p in modules if (r := readers_of_the_environment(p.read_text(encoding="utf-8")))}
     assert found == {}
+
+
+def test_the_project_file_comes_after_the_environment_and_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("ptp.toml").write_text('source = "a.db"\nbackups_keep = 3\nreports_dir = "runs"\n', encoding="utf-8")
+    write_env("PTP_BACKUPS_KEEP=4", "PTP_REPORTS_DIR=")
+    settings = load_settings()
+    assert (settings.source, settings.backups_keep, settings.reports_dir) == ("a.db", 4, Path("runs"))
+    monkeypatch.setenv("PTP_SOURCE", "b.db")
+    assert load_settings().source == "b.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("source = ", "is no TOML"),
+        ("sauce = 'a.db'", "'sauce': it may have"),
+        ("turso_auth_token = 'x-secret'", "'turso_auth_token': it may have"),
+        ("redis_url = 'redis://x-secret'", "'redis_url': it may have"),
+        ("alert_webhook = 'https://x-secret'", "'alert_webhook': it may have"),
+        ("backups_keep = 0", "PTP_BACKUPS_KEEP does not fit"),
+    ],
+)
+def test_a_project_file_that_is_wrong_is_refused_without_telling_its_values(text: str, words: str) -> None:
+    Path("ptp.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as refused:
+        load_settings()
+    assert words in str(refused.value) and "x-secret" not in str(refused.value)

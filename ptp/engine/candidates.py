@@ -21,8 +21,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
+from ptp.engine.bindings import Values
 from ptp.engine.files import file_uri
-from ptp.engine.libsql_driver import LibsqlConnection, Values
+from ptp.engine.libsql_driver import LibsqlConnection
 from ptp.errors import UsageError
 
 EngineName: TypeAlias = Literal["sqlite3", "libsql", "turso", "apsw"]

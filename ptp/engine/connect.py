@@ -9,33 +9,48 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
-from ptp.engine.files import database_path, file_uri, named, read_only_uri
+from ptp.engine.addresses import missing, parse_address
+from ptp.engine.files import check_writable, file_uri, named, read_only_uri
 from ptp.engine.moves import lift_freeze, read_move
+from ptp.engine.occupied import check_free_for_sqlite3
 from ptp.errors import CannotFinish, Moved, PtpError, UsageError
 from ptp.settings import Settings, load_settings
 
-_WRITES = "ptp_writes"
+WRITES = "ptp_writes"  # the execution option by which a transaction begins as a writer
 _UNMOVED = "ptp_unmoved"  # the schema version at which a connection saw no state row
 _POLL_S = 0.001
 
 
-def open_engine(url: str | Path, *, read_only: bool = False, settings: Settings | None = None) -> Engine:
-    """An engine on an existing database file; each connection has foreign keys on, read back, and the tuned pragmas.
+def open_engine(
+    url: str | Path, *, read_only: bool = False, settings: Settings | None = None, token: SecretStr | None = None
+) -> Engine:
+    """An engine on an existing database; each connection has foreign keys on, read back, and the tuned pragmas.
 
-    The driver's own transaction handling is off (it commits before DDL); BEGIN is issued by us. A transaction from
-    `atomic` starts as a writer at once, so it never fails half-way for a lock that it could not upgrade.
-    Raises UsageError when there is no such file.
+    The URL decides by which driver (`ptp.engine.routes`). A token for a server is given here, or stands beside the
+    URL in the settings, never in the URL. The driver's own transaction handling is off (it commits before DDL); BEGIN
+    is issued by us. A transaction from `atomic` starts as a writer at once, so it never fails half-way for a lock that
+    it could not upgrade. Raises UsageError for a wrong URL or a missing file; a server is asked nothing yet.
     """
-    path = database_path(url)
-    if not path.is_file():
-        raise UsageError(f"There is no database file {path}.")
+    address = parse_address(url)
     values = settings or load_settings()
+    path = address.path
+    if address.route != "sqlite3" or path is None:
+        from ptp.engine.opening import open_address
+
+        found = token or values.token_for(str(url))
+        return open_address(address, read_only=read_only, settings=values, token=found)
+    if not path.is_file():
+        raise UsageError(missing(path))
+    if not read_only:
+        check_writable(path)
 
     def connect() -> sqlite3.Connection:
+        check_free_for_sqlite3(path)
         db = sqlite3.connect(
             read_only_uri(path) if read_only else f"{file_uri(path)}?mode=rw",
             uri=True,
@@ -48,15 +63,20 @@ def open_engine(url: str | Path, *, read_only: bool = False, settings: Settings 
         return db
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=values.pool_size)
+    setattr(engine.dialect, "set_isolation_level", _keep_level)  # noqa: B010  # SQLAlchemy's lets the driver begin
     event.listen(engine, "begin", lambda db: _begin(db, path))
     event.listen(engine, "handle_error", lambda context: _name_error(context, path))
     return engine
 
 
+def _keep_level(_connection: object, _level: object) -> None:
+    """The driver begins nothing at any isolation level; what is begun is begun in `_begin`."""
+
+
 @contextmanager
 def atomic(engine: Engine) -> Iterator[Connection]:
     """One write transaction: all of it is committed, or none."""
-    with engine.connect().execution_options(**{_WRITES: True}) as db, db.begin():
+    with engine.connect().execution_options(**{WRITES: True}) as db, db.begin():
         yield db
 
 
@@ -72,6 +92,8 @@ def fetch(db: Connection, sql: str, values: Sequence[Any] | Mapping[str, Any]) -
         if not db.in_transaction():
             db.begin()
         cursor: Any = db.connection.cursor()
+        if not isinstance(cursor, sqlite3.Cursor):
+            return _told(db, sql, bound)
         # SQLAlchemy's own way to its listeners costs several times what they do.
         for told in db.dispatch.before_cursor_execute:
             told(db, cursor, sql, bound, None, False)
@@ -105,7 +127,10 @@ def _begin(db: Connection, path: Path) -> None:
 
     Within the transaction, and so for all of it, the database must be the one to use (`ptp.engine.moves`).
     """
-    writes = bool(db.get_execution_options().get(_WRITES))
+    options = db.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":  # a BEGIN would make the driver lose what is not committed
+        return
+    writes = bool(options.get(WRITES))
     raw: Any = db.connection.dbapi_connection
     try:
         while True:

@@ -20,9 +20,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from ptp.engine.files import BUSY_TIMEOUT_MS, connect_file, file_uri, read_only_uri, without_traces
+from ptp.engine.bindings import Values
+from ptp.engine.files import BUSY_TIMEOUT_MS, check_writable, connect_file, file_uri, read_only_uri, without_traces
 from ptp.engine.headers import descriptors
-from ptp.engine.libsql_driver import LibsqlConnection, Values
+from ptp.engine.libsql_driver import LibsqlConnection
 from ptp.errors import CannotFinish, UsageError
 from ptp.settings import DriverName
 
@@ -137,7 +138,7 @@ class Driver:
 
     def check_alone(self, path: Path) -> None:
         """Raise CannotFinish where this process has the file open already, by a library that this one would unlock."""
-        if "shared process" not in self.can and _is_open_here(path):
+        if "shared process" not in self.can and is_open_here(path):
             raise CannotFinish(
                 f"{path} is open in this process already, and {self.name} would drop the locks on it: use --driver "
                 "sqlite3."
@@ -177,6 +178,8 @@ def connect(
     """
     chosen = driver_of(driver)
     chosen.check_alone(path)
+    if not read_only:
+        check_writable(path)
     if chosen.name == "sqlite3":
         with connect_file(path, read_only=read_only, busy_timeout_ms=busy_timeout_ms) as plain:
             yield plain
@@ -188,7 +191,8 @@ def connect(
         yield db
 
 
-def _is_open_here(path: Path) -> bool:
+def is_open_here(path: Path) -> bool:
+    """Whether this process has the file open, by whatever library."""
     with suppress(OSError):
         wanted = path.stat()
         for descriptor in descriptors():

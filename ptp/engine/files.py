@@ -90,6 +90,13 @@ def is_wal(path: Path) -> bool:
         return False
 
 
+def check_writable(path: Path) -> None:
+    """Raise UsageError where a file is a replica, which is only pulled: what is written to it would be lost."""
+    from ptp.engine.replicas.files import check_no_replica  # which needs this module
+
+    check_no_replica(path, doing="written to")
+
+
 @contextmanager
 def connect_file(
     path: Path, *, read_only: bool = False, busy_timeout_ms: int | None = None
@@ -97,7 +104,10 @@ def connect_file(
     """A plain connection in autocommit mode, closed at the end; transactions are begun and ended by SQL.
 
     A read-only connection never creates the file and never writes to it, and leaves nothing beside it.
+    Raises UsageError for a file that must not be written to.
     """
+    if not read_only:
+        check_writable(path)
     timeout = (BUSY_TIMEOUT_MS if busy_timeout_ms is None else busy_timeout_ms) / 1000
     with without_traces(path) if read_only else nullcontext():
         uri = read_only_uri(path) if read_only else f"{file_uri(path)}?mode=rwc"

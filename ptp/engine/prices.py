@@ -13,7 +13,11 @@ _OLD_DAYS = 365
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """One plan of the vendor's: $ a month, the billed rows that it includes, $ for those beyond; None is unknown."""
+    """One plan of the vendor's: $ a month, what it includes, and $ for what is beyond; None is unknown.
+
+    Storage and syncs are in GB, `restore_days` is how far back a point in time can be restored. `commit_latency_ms` is
+    the most that the plan adds to a commit, by the vendor's word.
+    """
 
     name: str
     month: float
@@ -21,6 +25,12 @@ class Tariff:
     written_included: int
     read_per_billion: float | None
     written_per_million: float | None
+    storage_included_gb: int | None = None
+    storage_per_gb: float | None = None
+    syncs_included_gb: int | None = None
+    sync_per_gb: float | None = None
+    restore_days: int | None = None
+    commit_latency_ms: float | None = None
 
     def dollars(self, read: float, written: float) -> float | None:
         """What so many rows read and written cost in $ once the included ones are used up; None where unknown."""
@@ -45,6 +55,8 @@ class Prices:
     date: str
     source: str
     tariffs: tuple[Tariff, ...]
+    commit_latency_date: str = ""
+    commit_latency_source: str = ""
 
     def tariff(self, name: str) -> Tariff:
         """The tariff of that name."""
@@ -67,4 +79,5 @@ def load_prices() -> Prices:
     """The prices that ptp knows."""
     document = json.loads(_FILE.read_text(encoding="utf-8"))
     tariffs = tuple(Tariff(**each) for each in document["plans"])
-    return Prices(document["vendor"], document["date"], document["source"], tariffs)
+    head = {name: value for name, value in document.items() if name != "plans"}
+    return Prices(tariffs=tariffs, **head)

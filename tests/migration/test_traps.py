@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import ptp
-from ptp.engine import open_engine
+from ptp.engine import database_path, open_engine
 from ptp.engine.connect import atomic
 from ptp.engine.environment import environment
 from ptp.errors import Locked, StepRefused, UsageError
@@ -734,7 +734,7 @@ def test_trap_21_a_view_over_values_that_stay_as_they_are_is_carried(tmp_path: P
 @pytest.mark.parametrize("url", ["libsql://db.example", "https://db.example", "wss://db.example/x"])
 def test_trap_22_a_remote_database_is_refused_and_pragmas_are_read_back(url: str, raw: Place) -> None:
     with pytest.raises(UsageError, match="cannot be opened yet"):
-        open_engine(url)
+        database_path(url)
     engine = open_engine(raw.source)
     held = [engine.connect() for _ in range(3)]
     assert [db.exec_driver_sql("PRAGMA foreign_keys").scalar() for db in held] == [1, 1, 1]
