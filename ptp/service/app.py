@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -16,6 +17,7 @@ import ptp
 from ptp.errors import PtpError
 from ptp.service import problems
 from ptp.service.auth import Access
+from ptp.service.direct import Direct
 from ptp.service.middleware import Audit, Errors, Limits, Timing
 from ptp.service.models import ProblemOut
 from ptp.service.readiness import readiness
@@ -24,14 +26,17 @@ from ptp.service.watching import watched
 from ptp.settings import Settings
 
 
-def create_app(engine: Engine, *, settings: Settings, access: Access) -> FastAPI:
-    """The API on an engine of `ptp.engine.open_engine`; the caller closes the engine after it."""
+def create_app(engine: Engine, *, settings: Settings, access: Access, workers: Path | None = None) -> FastAPI:
+    """The API on an engine of `ptp.engine.open_engine`; the caller closes the engine after it.
+
+    `workers` is the folder in which the workers of one server count together.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # A thread a connection of the pool: more would only wait, for a connection or for each other.
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.pool_size
-        with watched(engine, settings) as app.state.watching:
+        with watched(engine, settings, workers=workers) as app.state.watching:
             yield
 
     app = FastAPI(
@@ -49,6 +54,7 @@ def create_app(engine: Engine, *, settings: Settings, access: Access) -> FastAPI
     app.add_exception_handler(HTTPException, problems.of_http)
     app.add_exception_handler(RequestValidationError, problems.of_validation)
     app.add_exception_handler(PtpError, problems.of_ptp)
+    app.add_middleware(Direct, routers=ROUTERS)
     for around in (Limits, Errors, Timing, Audit):  # the last one is outermost
         app.add_middleware(around)
     app.openapi = _described(app)  # type: ignore[method-assign]

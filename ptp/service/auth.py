@@ -8,8 +8,10 @@ public key, or not at all, is refused.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Protocol
 
 import jwt
@@ -29,6 +31,9 @@ SHORTEST_SECRET = 32
 SHORTEST_RSA_BITS = 2048
 LEEWAY_S = 30
 """How far two clocks may be apart."""
+
+MOST_KNOWN = 10_000
+"""So many tokens are known again without their signature being checked anew; each about 1 KB with its identity."""
 
 _LARGEST_ID = 2**63 - 1
 
@@ -63,19 +68,33 @@ class Tokens:
     def __init__(self, keys: Mapping[str | None, Key], *, issuer: str, audience: str) -> None:
         """Keep what a token is held to."""
         self._keys, self._issuer, self._audience = dict(keys), issuer, audience
+        # By the digest of the whole token, so that no token is kept; the keys are those of this object, for good.
+        self._known: dict[bytes, tuple[Identity, float]] = {}
 
     def identity(self, headers: Mapping[str, str]) -> Identity:
         """The identity of the bearer."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise _refused("Send a token: Authorization: Bearer …")
+        digest = sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
+        found, until = self._known.get(digest, (None, 0.0))
+        if found is not None and time.time() < until:
+            return found
+        found, until = self._checked(token.strip())
+        while len(self._known) >= MOST_KNOWN:  # the one that was checked first
+            self._known.pop(next(iter(self._known), b""), None)
+        self._known[digest] = found, until
+        return found
+
+    def _checked(self, token: str) -> tuple[Identity, float]:
+        """The identity that a token proves, and until when."""
         try:
-            claims = self._claims(token.strip())
+            claims = self._claims(token)
         except jwt.ExpiredSignatureError:
             raise _refused("The token has expired.", error="invalid_token") from None
         except (jwt.PyJWTError, ValueError, TypeError):
             raise _refused("The token is not valid here.", error="invalid_token") from None
-        return _identity(claims)
+        return _identity(claims), int(claims["exp"]) + LEEWAY_S
 
     def _claims(self, token: str) -> dict[str, Any]:
         key = self._key(jwt.get_unverified_header(token).get("kid"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Request, Response
@@ -14,23 +15,46 @@ from ptp.service.queries import Queries
 from ptp.service.watching import Watching
 
 
-async def _identity(request: Request) -> Identity:
+def identity(request: Request) -> Identity:
+    """Who asks; raises a Problem of status 401 where the request does not prove it."""
     access: Access = request.app.state.access
     found = access.identity(request.headers)
     request.state.user_id = found.user_id
     return found
 
 
-async def _administrator(identity: Annotated[Identity, Depends(_identity)]) -> Identity:
-    if ADMIN not in identity.roles:
+def administrator(request: Request) -> Identity:
+    """Who asks, and is an administrator; raises a Problem of status 401 or 403."""
+    found = identity(request)
+    if ADMIN not in found.roles:
         raise Problem(403, f"This needs the role {ADMIN}.")
-    return identity
+    return found
 
 
-async def _queries(request: Request) -> Queries:
+def queries(request: Request) -> Queries:
+    """The queries of this process."""
     watching: Watching = request.app.state.watching
     return watching.queries
 
+
+async def _identity(request: Request) -> Identity:
+    return identity(request)
+
+
+async def _administrator(request: Request) -> Identity:
+    return administrator(request)
+
+
+async def _queries(request: Request) -> Queries:
+    return queries(request)
+
+
+SUPPLIED: Mapping[Any, Callable[[Request], Any]] = {
+    _identity: identity,
+    _administrator: administrator,
+    _queries: queries,
+}
+"""What the framework is told to depend on, which it runs in the event loop only where it is a coroutine; and itself."""
 
 User: TypeAlias = Annotated[Identity, Depends(_identity)]
 Administrator: TypeAlias = Annotated[Identity, Depends(_administrator)]

@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -25,11 +26,18 @@ from ptp.errors import CannotFinish, UsageError
 from ptp.service.app import create_app
 from ptp.service.auth import access_from
 from ptp.service.middleware.audit import AUDIT
+from ptp.service.monitoring.workers import forget
 from ptp.service.readiness import readiness
+from ptp.service.sharing import hold, shared_folder
 from ptp.settings import load_settings
 
+KEPT_S = 75
+"""How long a connection may be idle: longer than a user thinks, so that the next request need not open another."""
 GRACE_S = 10
 """How long requests that are under way may take to end when the server is told to stop."""
+
+HUNG_S = 30
+"""A worker that says nothing for so long is replaced; on a busy machine one takes some seconds to begin."""
 
 BACKLOG = 2_048
 _READY_POLL_S = 0.05
@@ -41,14 +49,18 @@ class Factory:
 
     target: Path
     insecure_dev: bool
+    workers: Path | None = None
 
     def __call__(self) -> FastAPI:
         """The application on the target."""
         _log_to_stderr()
         _end_with_parent()
+        if self.workers is not None:
+            hold(self.workers)  # as long as this process lives
         settings = load_settings()
         access = access_from(settings, insecure_dev=self.insecure_dev)
-        return create_app(open_engine(self.target, settings=settings), settings=settings, access=access)
+        engine = open_engine(self.target, settings=settings)
+        return create_app(engine, settings=settings, access=access, workers=self.workers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +93,58 @@ class Served:
 def serve(served: Served, *, tell_ready: Callable[[str], None]) -> None:
     """Serve until a signal ends it; `tell_ready` is told the address once requests are answered."""
     factory = served.check()
-    with bound(served.host, served.port) as listening:
+    with ExitStack() as stack:
+        listening = stack.enter_context(bound(served.host, served.port))
         host, port = listening.getsockname()[:2]
-        config = uvicorn.Config(
-            factory,
-            factory=True,
-            workers=served.workers,
-            backlog=BACKLOG,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-        )
-        server = uvicorn.Server(config)
+        several = served.workers > 1
+        if several:
+            factory = replace(factory, workers=stack.enter_context(shared_folder()))
         waiting = threading.Thread(target=_tell_when_ready, args=(host, port, tell_ready), daemon=True)
         waiting.start()
-        try:
-            if served.workers == 1:
-                server.run(sockets=[listening])
+        config = _config(factory, served.workers)
+        with suppress(KeyboardInterrupt):  # the signal that it was told to stop with, raised again once it has
+            if several:
+                _Crew(config, [listening], factory).run()
             else:
-                Multiprocess(config, sockets=[listening]).run()
-        except KeyboardInterrupt:  # the signal that it was told to stop with, raised again once it has
-            return
+                uvicorn.Server(config).run(sockets=[listening])
+
+
+def _config(factory: Factory, workers: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        factory,
+        factory=True,
+        workers=workers,
+        backlog=BACKLOG,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=KEPT_S,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_worker_healthcheck=HUNG_S,
+    )
+
+
+class _Crew(Multiprocess):
+    """The workers of one server."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], factory: Factory) -> None:
+        super().__init__(config, sockets)
+        self._folder, self._known = factory.workers, set[int]()
+
+    def terminate_all(self) -> None:
+        """Let the workers end; connections are refused from then on, where they would wait for nobody otherwise."""
+        for listening in self.sockets:
+            listening.close()
+        super().terminate_all()
+
+    def keep_subprocess_alive(self) -> None:
+        """Begin another worker where one died, and take away what that one said of itself."""
+        super().keep_subprocess_alive()
+        living = {process.pid for process in self.processes if process.pid is not None}
+        for gone in self._known - living:
+            if self._folder is not None:
+                forget(self._folder, gone)
+        self._known = living
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
@@ -13,6 +14,7 @@ from sqlalchemy import Engine
 from ptp.service.caching import Cache, open_cache
 from ptp.service.monitoring import Alerts, Monitor, metrics_text, performance, watch
 from ptp.service.queries import Queries
+from ptp.service.threads import Threads
 from ptp.settings import Settings
 
 
@@ -23,6 +25,7 @@ class Watching:
     cache: Cache
     monitor: Monitor
     registry: CollectorRegistry
+    threads: Threads
     media_type: str = CONTENT_TYPE_LATEST
 
     @property
@@ -44,15 +47,17 @@ class Watching:
 
 
 @contextmanager
-def watched(engine: Engine, settings: Settings) -> Iterator[Watching]:
-    """Open the cache and the monitor of an engine, and close them at the end."""
+def watched(engine: Engine, settings: Settings, *, workers: Path | None = None) -> Iterator[Watching]:
+    """Open the cache and the monitor of an engine, and close them at the end; `workers` is the folder they share."""
     with ExitStack() as closing:
         cache = open_cache(engine, settings)
         closing.callback(cache.close)
         registry = CollectorRegistry()
-        monitor = watch(engine, registry=registry, hit_rate=cache.hit_rate, cache=cache.counters)
+        monitor = watch(engine, registry=registry, cache=cache.counters, workers=workers)
         closing.callback(monitor.close)
         alerts = Alerts(monitor, webhook=settings.alert_webhook)
         alerts.start()
         closing.callback(alerts.close)
-        yield Watching(cache, monitor, registry)
+        threads = Threads(settings.pool_size)
+        closing.callback(threads.close)
+        yield Watching(cache, monitor, registry, threads)

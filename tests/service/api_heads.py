@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -131,6 +134,39 @@ def served(target: Path, *options: str, **more: Any) -> Iterator[Server]:
         yield server
     finally:
         server.end()
+
+
+def check_graceful_end(server: Server, own: Path, headers: Mapping[str, str]) -> None:
+    """What is under way when the signal comes is answered, and nothing new is taken."""
+    body = json.dumps({"answers": [an_answer(key="sent slowly")]}).encode()
+    wanted = {"host": "x", **headers, "content-type": "application/json", "content-length": len(body),
+              "expect": "100-continue"}  # fmt: skip
+    head = "".join(f"{name}: {value}\r\n" for name, value in wanted.items())
+    with closing(sqlite3.connect(own, isolation_level=None)) as db, socket.create_connection(place(server)) as line:
+        line.settimeout(20)
+        db.execute("BEGIN IMMEDIATE")
+        line.sendall(f"POST /api/study/answers HTTP/1.1\r\n{head}\r\n".encode())
+        assert line.recv(1_000).startswith(b"HTTP/1.1 100 ")  # the application waits for the body
+        line.sendall(body)
+        server.process.send_signal(signal.SIGTERM)
+        end = time.monotonic() + 4
+        while not refused(server):
+            assert time.monotonic() < end and server.process.poll() is None
+            time.sleep(0.02)
+        db.execute("ROLLBACK")
+        assert line.recv(1_000).startswith(b"HTTP/1.1 200 ")
+    assert rows(own, "SELECT count(*) FROM user_answers WHERE request_key = 'sent slowly'") == [(1,)]
+    assert server.process.wait(20) == 0
+
+
+def place(server: Server) -> tuple[str, int]:
+    host, _, port = server.address.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+def refused(server: Server) -> bool:
+    with socket.socket() as line:
+        return line.connect_ex(place(server)) == errno.ECONNREFUSED
 
 
 Serve = Callable[..., Server]

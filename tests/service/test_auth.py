@@ -18,7 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from ptp.errors import UsageError
+from ptp.service import auth
 from ptp.service.auth import access_from
+from ptp.service.problems import Problem
 from ptp.settings import Settings
 from tests.service.api_heads import (
     AUDIENCE,
@@ -257,3 +259,70 @@ def test_in_development_a_header_names_the_user(head: Path) -> None:
 
 def test_the_issuer_in_the_tests_is_the_one_that_is_set() -> None:
     assert jwt.decode(token(), SECRET, algorithms=["HS256"], audience=AUDIENCE, issuer=ISSUER)["sub"] == "3"
+
+
+# --- tokens that are known again
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tokens whose signatures were checked."""
+    made, decode = list[str](), jwt.decode
+
+    def seen(text: str, *given: Any, **more: Any) -> Any:
+        made.append(text)
+        return decode(text, *given, **more)
+
+    monkeypatch.setattr(jwt, "decode", seen)
+    return made
+
+
+def test_a_token_is_checked_once_and_known_until_it_expires(checks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    access, now = tokens(), int(time.time())
+    text = token(exp=now + 5)
+    assert access.identity({"authorization": f"Bearer {text}"}) == access.identity(
+        {"authorization": f"bearer  {text} "}
+    )
+    assert checks == [text]
+    monkeypatch.setattr(auth, "LEEWAY_S", -10)  # as if the leeway, and the 5 s, were over
+    assert access.identity({"authorization": f"Bearer {text}"}).user_id == 3  # what was found is kept until its time
+    monkeypatch.setattr(time, "time", lambda: now + 5 + 29.9)
+    assert access.identity({"authorization": f"Bearer {text}"}).user_id == 3
+    monkeypatch.setattr(time, "time", lambda: now + 5 + 30.0)
+    with pytest.raises(Problem, match="expired"):
+        access.identity({"authorization": f"Bearer {text}"})
+    assert checks == [text, text]
+
+
+def test_what_is_known_is_the_whole_token_with_its_roles_and_by_one_key_alone(checks: list[str]) -> None:
+    access, text = tokens(), token(roles=["admin"])
+    assert access.identity(bearer_of(text)).roles == {"admin"}
+    head, body, signature = text.split(".")
+    other = token(sub="4", roles=[]).split(".")
+    for forged in (f"{head}.{body}.{other[2]}", f"{head}.{other[1]}.{signature}"):
+        for _ in range(2):
+            with pytest.raises(Problem):
+                access.identity(bearer_of(forged))
+        assert checks.count(forged) == 2  # a refusal is not known either
+    for spoilt in (text[:-4], text + "A", text.upper()):
+        with pytest.raises(Problem):
+            access.identity(bearer_of(spoilt))
+    with pytest.raises(Problem):  # another server, of another key, knows nothing of it
+        tokens(
+            jwt_secret="another secret of more than sixty-four bytes, so that nobody takes it for the first"
+        ).identity(bearer_of(text))
+
+
+def test_so_many_tokens_are_known_and_not_one_more(checks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "MOST_KNOWN", 3)
+    access, texts = tokens(), [token(sub=str(number)) for number in range(1, 5)]
+    for text in texts:
+        access.identity(bearer_of(text))
+    for text in (*texts[1:], texts[0]):
+        access.identity(bearer_of(text))
+    assert checks == [*texts, texts[0]]
+    assert all(text.encode() not in repr(vars(access)).encode() for text in texts)
+
+
+def bearer_of(text: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {text}"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import random
+import re
 import sqlite3
 import threading
 import time
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+import ptp.service
 from ptp.engine import open_engine
 from ptp.engine.prices import Tariff, load_prices
 from ptp.errors import UsageError
@@ -22,6 +25,7 @@ from ptp.migration.steps import load_steps
 from ptp.queries import Actor, AnalyticsQueries, DailyMetrics, NewAnswer, NewGeneration, StudyQueries
 from ptp.resources import folder
 from ptp.service.caching import NOT_KEPT, POLICIES, Cache, Call, cached, open_cache, over, savings
+from ptp.service.caching.classes import CachedAnalytics, CachedProgress, CachedStudy, CachedTwitter
 from ptp.service.caching.codec import decode, encode
 from ptp.service.caching.keeping import Keeper
 from ptp.service.caching.ledger import Ledger, Stamp
@@ -184,6 +188,46 @@ def test_a_session_counts_every_answer_at_once(cache: Cache) -> None:
         for _ in range(3):
             assert study.session_progress(session_id=1, user_id=1).total_questions == number
     assert counted(cache, "session_progress") == 10
+
+
+def test_a_session_that_is_asked_again_is_not_written_again_and_stands_as_it_was_told(
+    cache: Cache, database: Path
+) -> None:
+    """Unless another program has changed what stands in it: then it is counted and written anew."""
+
+    def stands() -> Any:
+        return past.execute("SELECT total_questions, correct_answers FROM study_sessions WHERE id = 1").fetchone()
+
+    study, commits = cache.queries.study, cache.keeper.ledger.position
+    study.record_answers([answer(1, 1, 1), answer(1, 2, 1, correct=False)], now=NOW)
+    told = study.session_progress(session_id=1, user_id=1)
+    with closing(sqlite3.connect(database, isolation_level=None)) as past:
+        before = commits.read()
+        assert study.session_progress(session_id=1, user_id=1) == told
+        assert commits.read() == before and counted(cache, "session_progress") == 1
+        assert stands() == (told.total_questions, told.correct_answers) == (2, 1)
+        past.execute("UPDATE study_sessions SET correct_answers = 99 WHERE id = 1")
+        before = commits.read()
+        assert study.session_progress(session_id=1, user_id=1) == told
+        assert commits.read() == (before or 0) + 1 and stands() == (2, 1)
+        study.record_answer(answer(1, 3, 1), now=NOW)
+        assert study.session_progress(session_id=1, user_id=1).total_questions == 3 == stands()[0]
+
+
+def test_nothing_in_the_service_writes_but_through_the_queries() -> None:
+    """A write of its own would outdate all that is kept, unless it stands in a block of the keeper."""
+    for file in sorted(Path(ptp.service.__file__).parent.rglob("*.py")):
+        code = file.read_text(encoding="utf-8")
+        writes = re.findall(r"\batomic\(|\b(?:INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b", code)
+        assert not writes or ".writing" in code, f"{file.name} writes: {writes}"
+
+
+def test_every_query_is_kept_left_or_says_what_it_changes() -> None:
+    for kind in (CachedStudy, CachedProgress, CachedTwitter, CachedAnalytics):
+        for name, _ in inspect.getmembers(kind.__mro__[1], inspect.isfunction):
+            if not name.startswith("_") and name not in NOT_KEPT:
+                wanted = "self._keeper.ask(" if name in POLICIES else "self._keeper.writing"
+                assert name in vars(kind) and wanted in inspect.getsource(vars(kind)[name]), f"{kind.__name__}.{name}"
 
 
 def test_what_a_session_wrote_shows_in_the_recent_activity(cache: Cache) -> None:

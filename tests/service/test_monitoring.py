@@ -82,7 +82,7 @@ def calls() -> dict[str, dict[str, int]]:
 
 @pytest.fixture
 def monitor(engine: Engine, clock: Clock, calls: dict[str, dict[str, int]]) -> Iterator[Monitor]:
-    made = watch(engine, hit_rate=lambda: None, cache=lambda: calls)
+    made = watch(engine, cache=lambda: calls)
     made.clock = clock
     yield made
     made.close()
@@ -518,42 +518,3 @@ def test_a_webhook_that_is_not_there_is_given_up_and_its_address_not_told(caplog
     assert "private" not in caplog.text
     with pytest.raises(UsageError, match="PTP_ALERT_WEBHOOK is no web address"):
         Notifier(webhook=SecretStr("private"))
-
-
-def test_workers_count_together_in_files(tmp_path: Path, database: Path) -> None:
-    """prometheus_client decides when it is imported, so these are processes of their own."""
-    import os
-    import subprocess
-    import sys
-
-    script = """
-import sys
-from sqlalchemy import text
-from ptp.engine import open_engine
-from ptp.service.monitoring import metrics_text, query_name, watch
-engine = open_engine(sys.argv[1])
-monitor = watch(engine)
-with engine.connect() as db, query_name("read"):
-    for _ in range(int(sys.argv[2])):
-        db.execute(text("SELECT 1"))
-print(metrics_text(monitor.registry).decode())
-"""
-    folder = tmp_path / "counted"
-    folder.mkdir()
-    texts = [
-        subprocess.run(
-            [sys.executable, "-c", script, str(database), str(count)],
-            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
-            cwd=Path(__file__).parents[2],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for count in (3, 4)
-    ]
-    families = list(text_string_to_metric_families(texts[1]))
-    found = {(s.name, s.labels.get("query")): s.value for f in families for s in f.samples}
-    assert found[("ptp_statement_seconds_count", "read")] == 7
-    assert ("ptp_wal_bytes", None) in found
-    names = [f.name for f in families]
-    assert len(names) == len(set(names))

@@ -21,7 +21,18 @@ from ptp.engine import open_engine
 from ptp.engine.meters import recorded
 from ptp.errors import Conflict, UsageError
 from ptp.queries import NewAnswer, StudyQueries
-from tests.service.api_heads import HEADERS, Server, TestClient, an_answer, client_of, copy_of, dump, rows, served
+from tests.service.api_heads import (
+    HEADERS,
+    Server,
+    TestClient,
+    an_answer,
+    check_graceful_end,
+    client_of,
+    copy_of,
+    dump,
+    rows,
+    served,
+)
 
 NOW = 1_750_000_000
 PATH = "/api/study/answers"
@@ -205,7 +216,9 @@ _POOL = urllib3.PoolManager(maxsize=8)
 _JSON = {**HEADERS, "content-type": "application/json"}
 
 
-def killed_while_sending(own: Path, *, count: int, kills: int, threads: int) -> Sender:
+def killed_while_sending(
+    own: Path, *, count: int, kills: int, threads: int, at_end: Callable[[Sender, Server], None]
+) -> Sender:
     """Send `count` answers from some threads while the server is killed and begun anew `kills` times."""
     sender, chance = Sender(own, count), random.Random(count)
     server = [Server(own, "--insecure-dev", "--port", "0")]
@@ -235,6 +248,7 @@ def killed_while_sending(own: Path, *, count: int, kills: int, threads: int) -> 
             server[0] = Server(own, "--insecure-dev", "--port", "0")
         for one in crew:
             one.join(600)
+        at_end(sender, server[0])
     finally:
         server[0].end(signal.SIGTERM)
     return sender
@@ -262,9 +276,12 @@ def check_all_there_once(sender: Sender, before: dict[int, Any], first: int) -> 
 def trial(own: Path, *, count: int, kills: int, threads: int = 4) -> Sender:
     before = {key: rest for key, *rest in rows(own, COUNTS)}
     first = rows(own, "SELECT max(id) FROM user_answers")[0][0]
-    sender = killed_while_sending(own, count=count, kills=kills, threads=threads)
-    check_all_there_once(sender, before, first)
-    return sender
+
+    def check(sender: Sender, server: Server) -> None:
+        check_all_there_once(sender, before, first)
+        check_graceful_end(server, own, HEADERS)
+
+    return killed_while_sending(own, count=count, kills=kills, threads=threads, at_end=check)
 
 
 def test_no_answer_is_lost_or_doubled_when_the_server_is_killed(own: Path) -> None:

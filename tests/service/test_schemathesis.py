@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import requests
 import schemathesis
@@ -73,7 +74,7 @@ class Fuzzer:
             }
             found = self.client.request(made.method or "", made.url or "", content=made.body,
                                         headers={**headers, **self.headers})  # fmt: skip
-        except (requests.exceptions.InvalidHeader, UnicodeError):
+        except (requests.exceptions.InvalidHeader, httpx.InvalidURL, UnicodeError):
             return  # no client can send it
         self.statuses[case.operation.label, found.status_code] += 1
         case.validate_response(found, checks=CHECKS)

@@ -9,27 +9,44 @@ import signal
 import socket
 import sqlite3
 import sys
+import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import urllib3
+from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from ptp.cli import app
 from ptp.errors import CannotFinish, PtpError, UsageError
 from ptp.service.middleware.limits import LARGEST_BODY
 from ptp.service.serving import Served, bound, serve
-from tests.service.api_heads import AUDIENCE, HEADERS, ISSUER, SECRET, Server, bearer, copy_of, served, token
+from ptp.service.sharing import shared_folder
+from tests.service.api_heads import (
+    AUDIENCE,
+    HEADERS,
+    ISSUER,
+    SECRET,
+    Server,
+    bearer,
+    check_graceful_end,
+    copy_of,
+    served,
+    token,
+)
 
 KEY = {"JWT_SECRET": SECRET, "JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE}
 
 
 def ask(address: str, path: str, headers: dict[str, str] = HEADERS) -> Any:
-    return urllib3.request("GET", address + path, headers=headers, timeout=10, retries=False)
+    """An answer on a connection of its own: one that was kept open would go to the worker that has it."""
+    with urllib3.PoolManager() as pool:
+        return pool.request("GET", address + path, headers=headers, timeout=10, retries=False)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +88,65 @@ def check_body_without_end(server: Server) -> None:
         assert sent < 64 * LARGEST_BODY
 
 
+@contextmanager
+def only(worker: psutil.Process, server: Server) -> Iterator[None]:
+    """The other worker stands still, so that this one answers."""
+    (other,) = [one for one in workers_of(server) if one.pid != worker.pid]
+    other.suspend()
+    try:
+        yield
+    finally:
+        other.resume()
+
+
+def counted(server: Server) -> dict[str, float]:
+    """Requests by route, as Prometheus's own parser reads them, with the pool's size."""
+    families = list(text_string_to_metric_families(ask(server.address, "/metrics").data.decode()))
+    assert len({family.name for family in families}) == len(families)
+    found = {s.labels["route"]: s.value for f in families for s in f.samples if s.name == "ptp_requests_total"}
+    return {**found, **{s.name: s.value for f in families for s in f.samples if not s.labels}}
+
+
+POOL = 15
+"""Connections that one worker can have, as the settings are."""
+BOARD = "/api/leaderboard/{exam_id}"
+
+
+def check_counted_together(server: Server) -> None:
+    """Whichever worker is asked tells of the requests, statements and connections of both."""
+    both_up(server)
+    first, second = workers_of(server)
+    for worker, sent, due in ((first, 3, 3), (second, 4, 7), (first, 0, 7)):
+        with only(worker, server):
+            for number in range(sent):
+                assert ask(server.address, f"/api/leaderboard/1?limit={due + number}", bearer(token())).status == 200
+            found = counted(server)
+            shown = ask(server.address, "/api/admin/database/performance", bearer(token())).json()
+        assert found[BOARD] == due and found["ptp_pool_size"] == 2 * POOL
+        assert shown["queries"]["leaderboard"]["n"] == due  # a statement each, of another page each time
+        assert (shown["workers"], shown["pool"]["size"]) == (2, 2 * POOL)
+    assert shared_by(server).stat().st_mode & 0o777 == 0o700
+
+
+def both_up(server: Server) -> None:
+    """Wait until both workers stand in the folder, and none besides."""
+    folder, end = shared_by(server), time.monotonic() + 60
+    while {f"standing-{one.pid}.json" for one in workers_of(server)} != {f.name for f in folder.glob("standing-*")}:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def shared_by(server: Server) -> Path:
+    return Path(workers_of(server)[0].environ()["PROMETHEUS_MULTIPROC_DIR"])
+
+
+def check_counted_still(server: Server) -> None:
+    """What the worker that died has counted stays; its connections are not there any more."""
+    both_up(server)
+    found = counted(server)
+    assert (found[BOARD], found["ptp_pool_size"]) == (7, 2 * POOL)
+
+
 def check_replaced(server: Server) -> None:
     gone = workers_of(server)[0]
     gone.kill()
@@ -88,31 +164,42 @@ def check_log(own: Path) -> None:
     assert SECRET not in "".join(lines) and "Bearer" not in "".join(lines)
 
 
-def check_end(server: Server) -> None:
-    workers = workers_of(server)
-    assert server.end(signal.SIGTERM) == 0
-    psutil.wait_procs(workers, timeout=20)
-    assert not any(worker.is_running() for worker in workers)
-    with pytest.raises(urllib3.exceptions.HTTPError):
-        ask(server.address, "/api/health/live")
-
-
 def test_two_workers_from_their_start_to_their_end(own: Path) -> None:
-    """Ready, checking tokens, cutting off, replaced where one dies, logging, and ended by SIGTERM."""
+    """Ready, counting together, replaced where one dies, checking tokens, cutting off, logging, and ended by SIGTERM."""
     with served(own, "--port", "0", "--workers", "2", environment=KEY) as server:
-        for check in (check_ready, check_tokens, check_body_without_end, check_replaced):
+        for check in (check_ready, check_counted_together, check_replaced, check_counted_still, check_tokens,
+                      check_body_without_end):  # fmt: skip
             check(server)
         check_log(own)
-        check_end(server)
+        workers, folder = workers_of(server), shared_by(server)
+        check_graceful_end(server, own, bearer(token()))
+        psutil.wait_procs(workers, timeout=20)
+        assert not any(worker.is_running() for worker in workers)
+        assert not folder.exists()
 
 
-def test_workers_end_when_their_parent_is_killed(own: Path) -> None:
-    with served(own, "--port", "0", "--workers", "2", "--insecure-dev", "--json") as server:
+def test_workers_end_when_their_parent_is_killed(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the next server takes away the folder that they shared, which it does not while they live."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    environment = {"TMPDIR": str(tmp_path)}
+    with served(own, "--port", "0", "--workers", "2", "--insecure-dev", "--json", environment=environment) as server:
         assert json.loads(server.line) == {"version": 1, "address": server.address}
-        workers = workers_of(server)
+        both_up(server)
+        workers, folder = workers_of(server), shared_by(server)
+        with shared_folder() as other:
+            assert folder.exists() and other.exists() and other != folder
+        workers[0].suspend()  # it lives on when its parent is gone
         server.end(signal.SIGKILL)
+        psutil.wait_procs(workers[1:], timeout=20)
+        with shared_folder():
+            assert folder.exists()
+        workers[0].resume()
         psutil.wait_procs(workers, timeout=20)
         assert len(workers) == 2 and not any(worker.is_running() for worker in workers)
+        (tmp_path / "ptp-workers-of-another").mkdir()  # without the lock, it may be anything
+        assert folder.exists()
+        with shared_folder():
+            assert not folder.exists() and (tmp_path / "ptp-workers-of-another").exists()
 
 
 def test_without_a_key_it_does_not_start(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

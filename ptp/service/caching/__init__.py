@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
 from ptp.service.caching.classes import CachedAnalytics, CachedProgress, CachedStudy, CachedTwitter
 from ptp.service.caching.counting import Call, Saving, savings
-from ptp.service.caching.keeping import Keeper
+from ptp.service.caching.keeping import Keeper, NotKept
 from ptp.service.caching.policies import NOT_KEPT, POLICIES, Policy
 from ptp.service.queries import Queries
 from ptp.settings import Settings
 
-__all__ = ["NOT_KEPT", "POLICIES", "Cache", "Call", "Policy", "Saving", "cached", "open_cache", "savings"]
+__all__ = ["NOT_KEPT", "POLICIES", "Cache", "Call", "NotKept", "Policy", "Saving", "cached", "open_cache", "savings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,10 @@ class Cache:
     def hit_rate(self) -> float | None:
         """Hits of all calls, from 0 to 1; None before the first."""
         return self.keeper.counts.hit_rate()
+
+    def only_kept(self) -> AbstractContextManager[None]:
+        """A block in which the queries give what is kept in memory, or raise NotKept at once."""
+        return self.keeper.only_kept()
 
     def close(self) -> None:
         """Let go of the database and of Redis."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 from redis import ConnectionPool, Redis
@@ -29,6 +29,10 @@ T = TypeVar("T")
 REDIS_TIMEOUT_S = 0.25
 """Redis is near, or it is not asked: a write waits for it in its transaction."""
 _LOG = logging.getLogger(__name__)
+
+
+class NotKept(Exception):
+    """What was asked for is not kept; a reader that may wait is to read it."""
 
 
 class Keeper:
@@ -69,6 +73,9 @@ class Keeper:
         parts: tuple[Part, ...] | Callable[[T], tuple[Part, ...]],
     ) -> T:
         """What `read` finds, or found; it depends on `parts`. What it raises is raised, and not kept."""
+        if self._store.asking.only_kept:
+            kept_value: T = self._kept(name, arguments)
+            return kept_value
         view = self.ledger.view()
         if view is None:
             self.counts.add(name, "bypasses")
@@ -89,6 +96,33 @@ class Keeper:
             self._count(name, missed=bool(begun))
         found: T = kept.value
         return found
+
+    @contextmanager
+    def only_kept(self) -> Iterator[None]:
+        """A block of this thread in which what is not kept in memory is not read, and raises NotKept.
+
+        Nothing in it waits, neither for the database nor for Redis nor for another thread that reads.
+        """
+        if self._pool is not None or not self._position.counts:
+            raise NotKept  # where the position cannot be told without asking somebody
+        self._store.asking.only_kept = True
+        try:
+            yield
+        finally:
+            self._store.asking.only_kept = False
+
+    def _kept(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        view = self.ledger.view()
+        kept = None if view is None else self.memory.get(key_of(name, arguments))
+        asking = self._store.asking
+        asking.view = view
+        try:
+            if kept is None or not self._store.judge(kept, POLICIES[name].ttl_s):
+                raise NotKept
+        finally:
+            asking.view = None
+        self.counts.add(name, "hits")
+        return kept.value
 
     def _count(self, name: str, *, missed: bool) -> None:
         self.counts.add(name, "misses" if missed else "hits")

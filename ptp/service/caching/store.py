@@ -89,6 +89,7 @@ class Memory:
 class _Asking(threading.local):
     view: View | None = field(default=None)
     why: What | None = field(default=None)
+    only_kept: bool = field(default=False)
 
 
 class Store:

@@ -45,4 +45,5 @@ class Audit:
                 "status": status,
                 "ms": round((time.perf_counter() - begun) * 1000, 3),
             }
-            AUDIT.info(json.dumps(line))
+            # As AUDIT.info does, but for its search of the stack for who called.
+            AUDIT.handle(logging.LogRecord(AUDIT.name, logging.INFO, "", 0, json.dumps(line), (), None))

@@ -21,21 +21,25 @@ class Timing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, spent, status = perf_counter(), Spent(), 500
+        begun, spent, started = perf_counter(), Spent(), False
 
         async def send_timed(message: Message) -> None:
-            nonlocal status
+            nonlocal started
             if message["type"] == "http.response.start":
-                status = message["status"]
-                whole = perf_counter() - begun
-                value = f"db;dur={spent.seconds * 1000:.3f}, app;dur={whole * 1000:.3f}"
+                started, seconds = True, perf_counter() - begun
+                value = f"db;dur={spent.seconds * 1000:.3f}, app;dur={seconds * 1000:.3f}"
                 message["headers"] = [*message["headers"], (b"server-timing", value.encode())]
+                _count(scope, message["status"], seconds)  # now: who has the answer finds it counted
             await send(message)
 
         try:
             with spending(spent):
                 await self._app(scope, receive, send_timed)
         finally:
-            # The route's template, not the path: each id would be a series of its own.
-            route = getattr(scope.get("route"), "path", "none")
-            scope["app"].state.watching.observe(route, status, perf_counter() - begun)
+            if not started:
+                _count(scope, 500, perf_counter() - begun)
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    # The route's template, not the path: each id would be a series of its own.
+    scope["app"].state.watching.observe(getattr(scope.get("route"), "path", "none"), status, seconds)

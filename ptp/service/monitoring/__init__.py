@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
@@ -14,6 +15,7 @@ from ptp.service.monitoring.notifying import Notifier
 from ptp.service.monitoring.rules import RULES, Rule, Snapshot
 from ptp.service.monitoring.showing import performance
 from ptp.service.monitoring.watching import Monitor
+from ptp.service.monitoring.workers import Workers
 
 __all__ = [
     "RULES",
@@ -34,8 +36,11 @@ def watch(
     engine: Engine,
     *,
     registry: CollectorRegistry | None = None,
-    hit_rate: Callable[[], float | None] = lambda: None,
     cache: Callable[[], Counters] = dict,
+    workers: Path | None = None,
 ) -> Monitor:
-    """Begin to watch an engine, with metrics in a registry of its own unless one is given; `cache` are its counters."""
-    return Monitor(engine, registry=registry or CollectorRegistry(), hit_rate=hit_rate, cache=cache)
+    """Begin to watch an engine, with metrics in a registry of its own unless one is given; `cache` are its counters.
+
+    `workers` is the folder in which the workers of one server tell each other how they do.
+    """
+    return Monitor(engine, registry=registry or CollectorRegistry(), cache=cache, workers=Workers(workers))

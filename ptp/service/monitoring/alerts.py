@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import SecretStr
 
+from ptp.service.monitoring.metrics import hits_of
 from ptp.service.monitoring.notifying import Notifier
 from ptp.service.monitoring.rules import RULES, WINDOW_S, Rule, Snapshot
 from ptp.service.monitoring.watching import Monitor
@@ -87,10 +88,10 @@ class Alerts:
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
         monitor.alerts = self.told
-        monitor.firing = lambda: {alert.rule.name: alert.state == "firing" for alert in self.states()}
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to look, and to tell the other workers."""
+        self._monitor.tell()
         self._thread = threading.Thread(target=self._look, name="ptp-alerts", daemon=True)
         self._thread.start()
 
@@ -146,9 +147,7 @@ class Alerts:
 
     def _point(self) -> _Point:
         monitor, totals = self._monitor, self._monitor.totals
-        counts = monitor.cache().values()
-        hits = sum(each.get("hits", 0) for each in counts)
-        lookups = hits + sum(each.get("misses", 0) + each.get("bypasses", 0) for each in counts)
+        hits, lookups = hits_of(monitor.cache())
         return _Point(
             monitor.clock(), monitor.statements(), totals.errors, totals.requests, totals.failed, lookups, hits
         )
@@ -157,6 +156,7 @@ class Alerts:
         while not self._ended.wait(self._interval_s):
             try:
                 self.evaluate()
+                self._monitor.tell()
             except Exception:
                 _LOG.exception("The alert rules could not be evaluated.")
 

@@ -14,7 +14,7 @@ router = APIRouter(tags=["administration"])
 
 
 @router.get("/api/ai/costs", response_model=AiCostsOut, responses=problems(403))
-def ai_costs(_admin: Administrator, queries: QuerySet, days: Days = 30) -> Response:
+def ai_cost_summary(_admin: Administrator, queries: QuerySet, days: Days = 30) -> Response:
     """What AI generation cost in the last whole days (UTC), by purpose and model."""
     with calling("ai_cost_summary"):
         found = queries.analytics.ai_cost_summary(days=days)

@@ -71,7 +71,10 @@ def record_answers(
 
 @router.patch("/sessions/{session_id}/progress", response_model=SessionProgressOut, responses=problems(404))
 def session_progress(user: User, queries: QuerySet, session_id: Id) -> Response:
-    """Count the answers of one of the user's sessions, keep the totals with it, and give them."""
+    """Count the answers of one of the user's sessions, keep the totals with it, and give them.
+
+    Asked again with nothing new, it gives what is kept with the session already, and writes nothing.
+    """
     with calling("session_progress"):
         found = queries.study.session_progress(session_id=session_id, user_id=user.user_id)
     return answer(SessionProgressOut, found)
