@@ -1,7 +1,8 @@
 """The run folder: which files it holds, and how they are written and read.
 
 DIR/verdict.json            the verdict and every gate; written last, atomically
-DIR/index.html              the report, a pure function of the other files
+DIR/index.html, DIR/*.html  the report, a pure function of the other files
+DIR/results/previous.json   what changed since the last run, where one stood beside it
 DIR/run.json                what was run on what
 DIR/results/STAGE.json      all results of one stage
 DIR/results/STAGE.npz       its raw samples, where a measurement has more than a few (`ptp.evidence.FEW`): see below

@@ -1,4 +1,4 @@
-"""What the first screen says: the verdict, why, and every gate, worst first."""
+"""The verdict in words, why, and every finding as a row, worst first."""
 
 from __future__ import annotations
 
@@ -57,9 +57,14 @@ class Gate:
         return self.state.style in ("fail", "invalid", "inconclusive")
 
     @property
+    def note(self) -> bool:
+        """Whether it is told only, and decides nothing."""
+        return self.finding.severity == "note"
+
+    @property
     def over(self) -> bool:
         """Whether the value is a number over its limit."""
-        return (_share(self.finding) or 0.0) > 1
+        return (share_of(self.finding) or 0.0) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +75,19 @@ class Headline:
     why: str
     tally: tuple[tuple[State, int], ...]
     worst: Gate | None
-    closest: Gate | None
     missing: tuple[str, ...]
+
+
+def findings_of(evidence: Evidence) -> tuple[Gate, ...]:
+    """Every finding of the run, worst first, notes after the gates; among equals in the order in which they came."""
+    named: Counter[str] = Counter()
+    found = [as_gate(f, stage=stage.name, named=named) for stage in evidence.stages for f in stage.findings]
+    return tuple(sorted(found, key=lambda gate: _rank(gate.finding)))
 
 
 def gates_of(evidence: Evidence) -> tuple[Gate, ...]:
     """Every gate of the run, worst first; among equals in the order in which they were found."""
-    named: Counter[str] = Counter()
-    found = []
-    for stage in evidence.stages:
-        for finding in stage.findings:
-            if finding.severity != "note":
-                found.append(as_gate(finding, stage=stage.name, named=named))
-    return tuple(sorted(found, key=lambda gate: _rank(gate.finding)))
+    return tuple(gate for gate in findings_of(evidence) if not gate.note)
 
 
 def as_gate(finding: Finding, *, stage: str, named: Counter[str]) -> Gate:
@@ -99,7 +104,7 @@ def as_gate(finding: Finding, *, stage: str, named: Counter[str]) -> Gate:
         anchor=name if named[name] == 1 else f"{name}-{named[name]}",
         value=quantity(finding.value, unit=finding.unit if is_number(finding.value) else "", beside=finding.limit),
         limit=quantity(finding.limit, unit=_limit_unit(finding), beside=finding.value),
-        bounds=_bounds(finding.low, finding.high),
+        bounds=bounds_text(finding.low, finding.high),
         picture=interval(value=value, low=low, high=high, limit=limit),
         places=finding.where[:MOST_PLACES],
         more=max(len(finding.where) - MOST_PLACES, 0),
@@ -123,7 +128,6 @@ def headline(evidence: Evidence, gates: tuple[Gate, ...]) -> Headline:
         why=why,
         tally=tuple((s, counted[s.word]) for s in STATES.values() if counted[s.word]),
         worst=gates[0] if gates and gates[0].bad else None,
-        closest=_closest(gates),
         missing=evidence.missing,
     )
 
@@ -141,20 +145,14 @@ def _why(state: State, gates: tuple[Gate, ...]) -> str:
     return "A check of the harness itself failed or a required gate is absent: the results cannot be relied on."
 
 
-def _closest(gates: tuple[Gate, ...]) -> Gate | None:
-    """The measured gate, one with bounds, whose value is nearest to its limit or furthest over it."""
-    measured = [gate for gate in gates if gate.picture and _share(gate.finding) is not None]
-    return max(measured, key=lambda gate: _share(gate.finding) or 0.0, default=None)
-
-
-def _share(finding: Finding) -> float | None:
+def share_of(finding: Finding) -> float | None:
+    """How much of its limit the value takes; None where not both are numbers, or the limit is none over zero."""
     value, limit = finding.value, finding.limit
-    if isinstance(value, int | float) and isinstance(limit, int | float) and limit > 0:
-        return value / limit
-    return None
+    return value / limit if is_number(value) and is_number(limit) and limit > 0 else None
 
 
-def _bounds(low: float | None, high: float | None) -> str:
+def bounds_text(low: float | None, high: float | None) -> str:
+    """Both bounds as a person reads them; one that is open, or does not exist, in words."""
     if low is None and high is None:
         return ""
     if low is None or high is None:
@@ -169,9 +167,9 @@ def _limit_unit(finding: Finding) -> str:
     return finding.unit
 
 
-def _rank(finding: Finding) -> tuple[int, bool]:
+def _rank(finding: Finding) -> tuple[bool, int, bool]:
     order = ["fail", "invalid", "fail elsewhere", "inconclusive", "pass", "not applicable"]
     verdict: str = finding.verdict
     if verdict == "fail" and finding.severity != "data":
         verdict = "fail elsewhere"
-    return order.index(verdict) if verdict in order else 1, finding.known
+    return finding.severity == "note", order.index(verdict) if verdict in order else 1, finding.known

@@ -13,9 +13,13 @@ from nbconvert import HTMLExporter
 
 from ptp.errors import UsageError
 from ptp.report.offline import offline
-from ptp.report.page import page_from, write_text
+from ptp.report.page import write_text
+from ptp.report.template import page_from
 
 _CELLS = Path(__file__).parent / "templates" / "cells.html.j2"
+_SCROLLS = re.compile(r'<div class="output_(?:html|text|stream)[^"]*\boutput_subarea\b[^"]*"')
+"""What may be wider than the page and scrolls within itself, which the keyboard must reach."""
+
 _PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 # Neither package has types for these two.
 _EXPORTER: Any = HTMLExporter
@@ -39,7 +43,8 @@ def write_notebook_html(notebook: Path) -> Path:
         title=_title(document) or notebook.stem,
         file=notebook.name,
         errors=errors,
-        body=Markup(offline(body)),  # built by nbconvert, which escapes texts; offline() takes out what runs or loads
+        # Built by nbconvert, which escapes texts; offline() takes out what runs or loads.
+        body=Markup(_SCROLLS.sub(r'\g<0> tabindex="0" role="group" aria-label="Output"', offline(body))),
     )
     write_text(target, page)
     return target

@@ -1,11 +1,13 @@
-"""Tiny pictures inside a table's cell; the text beside them says the same, so they are hidden from screen readers."""
+"""Tiny pictures inside a table's cell, each with a text that says the same; where a cell says it already, without."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
+
+from ptp.report.words import apart, number
 
 BINS = 32
 _WIDE, _TALL = 132, 18
@@ -32,6 +34,16 @@ def interval(*, value: float | None, low: float | None, high: float | None, limi
         shapes.append(f'<path class="limit" d="M{across(limit)} 1V17"/>')
     if value is not None and math.isfinite(value):
         shapes.append(f'<circle class="point" cx="{across(value)}" cy="9" r="3"/>')
+    return _svg(shapes, alt=_told(value=value, low=low, high=high, limit=limit))
+
+
+def bar(start: float, share: float) -> Markup:
+    """A part of a whole as a bar from `start` on, both as shares of 1: parts in order make a timeline."""
+    left, width = _WIDE * min(max(start, 0.0), 1.0), max(_WIDE * min(max(share, 0.0), 1.0), 1.0)
+    shapes = [f'<path class="axis" d="M0 16.5H{_WIDE}"/>']
+    shapes.append(
+        f'<rect class="part" x="{min(left, _WIDE - width):.1f}" y="4" width="{width:.1f}" height="10" rx="1"/>'
+    )
     return _svg(shapes)
 
 
@@ -57,6 +69,17 @@ def histogram(samples: Sequence[float], *, low: float, high: float, limit: float
     return _svg(shapes)
 
 
-def _svg(shapes: Sequence[str]) -> Markup:
+def _told(*, value: float | None, low: float | None, high: float | None, limit: float | None) -> str:
+    """The interval in words."""
+    bounds = (("at least", low), ("at most", high))
+    parts = [f"{name} {number(v)}" for name, v in bounds if v is not None and math.isfinite(v)]
+    text = " and ".join(parts) or "unbounded"
+    if value is not None and math.isfinite(value):
+        text = f"{apart(value, limit)}, {text}"
+    return f"{text}; limit {number(limit)}" if limit is not None and math.isfinite(limit) else text
+
+
+def _svg(shapes: Sequence[str], *, alt: str = "") -> Markup:
     size = f'width="{_WIDE}" height="{_TALL}" viewBox="0 0 {_WIDE} {_TALL}"'
-    return Markup(f'<svg class="tiny" {size} aria-hidden="true" focusable="false">{"".join(shapes)}</svg>')
+    said = f'role="img" aria-label="{escape(alt)}"' if alt else 'aria-hidden="true"'
+    return Markup(f'<svg class="tiny" {size} {said}>{"".join(shapes)}</svg>')

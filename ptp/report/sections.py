@@ -1,120 +1,130 @@
-"""What stands under the gates: a section for each stage with its charts, tables, estimates and notes."""
+"""A stage as a section of its page: how to run it again, its charts, tables, gates and notes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from ptp.evidence import Evidence, Stage
-from ptp.report.gates import STATES, Gate, as_gate
-from ptp.report.matching import limit_of
-from ptp.report.pictures import histogram
+from ptp.evidence import Evidence, Run, Stage
+from ptp.report.commands import command_of
+from ptp.report.gates import STATES, Gate
+from ptp.report.inline import inline
+from ptp.report.measured import apart_table, covered, ordered, single_table, spread_column, times_table
 from ptp.report.stage_pictures import groups_of, pictures_of
-from ptp.report.words import LONGEST, aligned, anchor, cell, clean, duration, is_number, number, plural, quantity
-from ptp.results import Estimate, Finding, Measurement
-from ptp.stats import percentile
-
-MOST_ROWS = 60
-"""A table with more rows than this shows the first of them and says where the others are."""
+from ptp.report.tables import Table, table
+from ptp.report.topics import stages_of
+from ptp.report.words import anchor, cell, duration, number, plural, quantity
+from ptp.results import Estimate
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """The head of a column, and whether it holds numbers, which stand at the right."""
+class Block:
+    """A table and the name of its place on the page."""
 
-    name: str
-    number: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table ready to be shown: one text for each cell; `more` rows are not shown."""
-
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-    more: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A chart as an image: where it is, as a data URI, and the text that says the same."""
-
-    uri: Markup
-    alt: Markup
+    table: Table
+    anchor: str
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One stage as a section of the page."""
+    """One stage as a section of its page; `lead` are the tables of what it measured for itself, which come first."""
 
     stage: Stage
     anchor: str
     took: str
     summary: str
+    command: str
     links: tuple[tuple[str, str], ...]
-    pictures: tuple[Picture, ...]
-    tables: tuple[Table, ...]
+    lead: tuple[Block, ...]
+    pictures: tuple[Markup, ...]
+    blocks: tuple[Block, ...]
+    gates: tuple[Gate, ...]
     notes: tuple[Gate, ...]
 
+    @property
+    def bad(self) -> tuple[Gate, ...]:
+        """The gates that a reader must look at."""
+        return tuple(gate for gate in self.gates if gate.bad)
 
-def sections_of(evidence: Evidence, *, files: Collection[str] | None) -> tuple[Section, ...]:
-    """A section for each stage; links only to `files` of the run folder where these are known."""
-    named: Counter[str] = Counter()
-    return tuple(_section(stage, files=files, named=named) for stage in evidence.stages)
+
+def section(stage: Stage, run: Run, *, findings: Sequence[Gate], files: Collection[str] | None) -> Section:
+    """A stage with what was found in it; links only to `files` of the run folder where these are known."""
+    own = [gate for gate in findings if gate.stage == stage.name]
+    name = anchor(f"stage-{stage.name}")
+    lead, rest = _tables(stage)
+    blocks = tuple(Block(one, f"{name}-table-{place}") for place, one in enumerate((*lead, *rest)))
+    return Section(
+        stage=stage,
+        anchor=name,
+        took=duration(stage.seconds),
+        summary=_summary(stage),
+        command=command_of(stage, run),
+        links=tuple((text, path) for text, path in links_of(stage) if files is None or path in files),
+        lead=blocks[: len(lead)],
+        pictures=tuple(inline(c, name=f"{name}-{place}") for place, c in enumerate(pictures_of(stage))),
+        blocks=blocks[len(lead) :],
+        gates=tuple(gate for gate in own if not gate.note),
+        notes=tuple(gate for gate in own if gate.note),
+    )
+
+
+def links_of(stage: Stage) -> tuple[tuple[str, str], ...]:
+    """The files of a stage, each with its name."""
+    return (
+        ("Notebook", f"notebooks/{stage.name}.html"),
+        ("Notebook to run (.ipynb)", f"notebooks/{stage.name}.ipynb"),
+        ("Raw results (JSON)", f"results/{stage.name}.json"),
+        ("Raw samples (.npz)", f"results/{stage.name}.npz"),
+    )
 
 
 def environment_of(evidence: Evidence) -> tuple[Table, ...]:
     """The versions of the run, and the machine as each stage's measurements describe it."""
     versions = [{"name": name, "version": version} for name, version in evidence.run.versions.items()]
     places: dict[tuple[str, str], list[str]] = {}
-    for stage in evidence.stages:
+    for stage in stages_of(evidence):
         for pair in dict.fromkeys(pair for m in stage.measurements for pair in m.environment.items()):
             places.setdefault(pair, []).append(stage.title)
     measured = [{"what": k, "value": v, "in": ", ".join(titles)} for (k, v), titles in places.items()]
     return tuple(table(name, rows) for name, rows in (("Versions", versions), ("Measured on", measured)) if rows)
 
 
-def table(caption: str, rows: Sequence[Mapping[str, object]]) -> Table:
-    """Any rows as a table: the columns in the order of their first appearance, numbers at the right."""
-    shown = rows[:MOST_ROWS]
-    columns, texts = [], []
-    for name in dict.fromkeys(name for row in rows for name in row):
-        values = [row.get(name) for row in shown]
-        numbers = [value for value in values if value is None or is_number(value)]
-        numeric = len(numbers) == len(values) and any(value is not None for value in numbers)
-        columns.append(Column(str(name).replace("_", " "), numeric))
-        texts.append(aligned(numbers) if numeric else [_cell(name, value) for value in values])
-    cells = tuple(zip(*texts, strict=True))
-    return Table(caption=caption, columns=tuple(columns), rows=cells, more=len(rows) - len(shown))
-
-
-def _section(stage: Stage, *, files: Collection[str] | None, named: Counter[str]) -> Section:
-    wanted = (
-        ("Notebook", f"notebooks/{stage.name}.html"),
-        ("Notebook to run (.ipynb)", f"notebooks/{stage.name}.ipynb"),
-        ("Raw results (JSON)", f"results/{stage.name}.json"),
-        ("Raw samples (.npz)", f"results/{stage.name}.npz"),
-    )
+def _tables(stage: Stage) -> tuple[list[Table], list[Table]]:
+    """The tables of what was measured for itself, and all others, in the order in which they are read."""
     own, beside = groups_of(stage)
-    tables = [_measured(unit, members, stage.findings) for unit, members in own.items()]
-    tables += [table(name, rows) for name, rows in stage.tables.items() if rows]
-    tables += [_beside(unit, members) for unit, members in beside.items()]
-    tables += [_estimates(stage.estimates)] if stage.estimates else []
-    return Section(
-        stage=stage,
-        anchor=anchor(f"stage-{stage.name}"),
-        took=duration(stage.seconds),
-        summary=_summary(stage),
-        links=tuple((text, path) for text, path in wanted if files is None or path in files),
-        # A URI is base64 and holds no markup.
-        pictures=tuple(Picture(uri=Markup(c.uri), alt=escape(c.alt)) for c in pictures_of(stage)),
-        tables=tuple(tables),
-        notes=tuple(as_gate(f, stage=stage.name, named=named) for f in stage.findings if f.severity == "note"),
-    )
+    told = {name: rows for name, rows in stage.tables.items() if rows}
+    lead = []
+    for unit, members in own.items():
+        if all(len(m.samples) == 1 for m in members):
+            lead.append(single_table(unit, members))
+        elif (found := covered(told, members)) is not None:
+            rows = spread_column(told.pop(found), members, stage.findings)
+            lead.append(table(found, ordered(_with_counters(rows, stage, found))))
+        else:
+            lead.append(times_table(unit, members, stage.findings))
+    rest = [table(name, rows) for name, rows in told.items()]
+    rest += [_estimates(stage.estimates)] if stage.estimates else []
+    return lead, [*rest, *(apart_table(unit, members) for unit, members in beside.items())]
+
+
+_COUNTERS = ("vm_steps", "billed_read", "billed_written")
+
+
+def _with_counters(rows: Sequence[Mapping[str, Any]], stage: Stage, own: str) -> list[dict[str, Any]]:
+    """What a call costs beside what it takes, where another table of the stage counted it by the same name."""
+    counted: dict[object, dict[str, Any]] = {}
+    for name, others in stage.tables.items():
+        for row in others if name != own else ():
+            if row.get("query") and (known := {c: row[c] for c in _COUNTERS if c in row}):
+                counted.setdefault(row["query"], known)
+    if not counted:
+        return [dict(row) for row in rows]
+    empty = dict.fromkeys(_COUNTERS)
+    return [{**row, **empty, **counted.get(row.get("name"), {})} for row in rows]
 
 
 def _summary(stage: Stage) -> str:
@@ -125,33 +135,6 @@ def _summary(stage: Stage) -> str:
         samples = sum(len(m.samples) for m in stage.measurements)
         parts.append(f"{plural(len(stage.measurements), 'measurement')} of {plural(samples, 'sample')}")
     return "; ".join(parts)
-
-
-def _measured(unit: str, members: Sequence[Measurement], findings: Sequence[Finding]) -> Table:
-    limits = [limit_of(m, findings) for m in members]
-    everything = [v for m in members for v in m.samples] + [v for v in limits if v is not None]
-    low, high = min(everything), max(everything)
-    names = ("p50", "p95", "p99", "most", *(["limit"] if any(v is not None for v in limits) else []), "n")
-    rows = []
-    for member, limit in list(zip(members, limits, strict=True))[:MOST_ROWS]:
-        ordered = sorted(member.samples)
-        values = [number(percentile(ordered, q=q)) for q in (0.50, 0.95, 0.99, 1.0)]
-        values += [quantity(limit)] if "limit" in names else []
-        spread = histogram(ordered, low=low, high=high, limit=limit)
-        rows.append((member.what, *values, f"{len(ordered):,}", spread))
-    columns = (Column("what"), *(Column(name, True) for name in names), Column("spread, on one scale"))
-    return Table(f"Measured, in {unit}" if unit else "Measured", columns, tuple(rows), len(members) - len(rows))
-
-
-def _beside(unit: str, members: Sequence[Measurement]) -> Table:
-    """What was measured apart, or beside something else, in fewer columns: its charts and its own tables say more."""
-    rows: list[tuple[str, ...]] = []
-    for member in members[:MOST_ROWS]:
-        ordered = sorted(member.samples)
-        values = [number(percentile(ordered, q=q)) for q in (0.50, 0.95, 1.0)]
-        rows.append((member.what, *values, f"{len(ordered):,}"))
-    columns = (Column("what"), *(Column(name, True) for name in ("p50", "p95", "most", "n")))
-    return Table(f"Measured apart or in pairs, in {unit}", columns, tuple(rows), len(members) - len(rows))
 
 
 def _estimates(estimates: Sequence[Estimate]) -> Table:
@@ -166,15 +149,3 @@ def _estimates(estimates: Sequence[Estimate]) -> Table:
         for e in estimates
     ]
     return table("Estimated, not measured", rows)
-
-
-def _cell(column: str, value: object) -> str:
-    state = STATES.get(str(value)) if column == "verdict" else None
-    if state is not None:
-        return Markup('<span class="chip {}"><span aria-hidden="true">{}</span> {}</span>').format(
-            state.style, state.sign, state.word
-        )
-    text = cell(value)
-    if "\n" in text.strip():
-        return Markup("<pre>{}</pre>").format(clean(text, longest=LONGEST))
-    return text

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ptp.evidence import Stage
+from ptp.report.bill_chart import bill_curve, cost_bars
 from ptp.report.capacity_chart import capacity_curve
 from ptp.report.charts import Chart, distribution, latency_overview
 from ptp.report.engine_chart import engine_ratios
 from ptp.report.load_chart import load_timeline
 from ptp.report.matching import SECONDS, about, is_side, limit_of
 from ptp.report.pairplot import Comparison, can_compare, distance, pairs, pairs_overview
+from ptp.report.region_chart import region_grid
 from ptp.report.scaling import scaling, size_columns
 from ptp.report.timeline import timeline
+from ptp.report.tornado_chart import tornadoes
 from ptp.results import Measurement
 from ptp.stats import Bounds, percentile
 
@@ -24,6 +27,8 @@ _APART = frozenset(("cold", "warm_up", "again", "service", *(end for both in SID
 _BY_ENGINE = "engines"
 _CLAIMS, _ENGINES = "Claims", "Engines"
 _TIMELINE, _CAPACITY = "Load timeline", "Capacity"
+_REGIONS, _BILLS = "Response times by region", "Bill by size"
+_COSTS, _MOVES = "Cost by query", "Sensitivity"
 
 
 def groups_of(stage: Stage) -> tuple[dict[str, list[Measurement]], dict[str, list[Measurement]]]:
@@ -44,7 +49,7 @@ def pictures_of(stage: Stage) -> tuple[Chart, ...]:
     found = [c for c in (capacity_curve(stage.tables.get(_CAPACITY, ())), load_timeline(_timeline(stage))) if c]
     for unit, members in own.items():
         limits = {m.what: limit for m in members if (limit := limit_of(m, stage.findings)) is not None}
-        if len(members) > 1:
+        if len(members) > 1 and any(len(m.samples) > 1 for m in members):  # once each: a table says it all
             found.append(latency_overview(members, limits=limits))
         if unit in SECONDS and limits:
             found += _nearest(stage, members, limits)
@@ -52,7 +57,19 @@ def pictures_of(stage: Stage) -> tuple[Chart, ...]:
     found += _pairs(stage)
     if chart := engine_ratios(stage.tables.get(_ENGINES, ())):
         found.append(chart)
-    return tuple(found)
+    return (*_modelled(stage), *found)
+
+
+def _modelled(stage: Stage) -> tuple[Chart, ...]:
+    """Charts of what is estimated: response times by region, bills, and what moves either."""
+    tables = stage.tables
+    charts = (
+        region_grid(tables.get(_REGIONS, ())),
+        bill_curve(tables.get(_BILLS, ())),
+        cost_bars(tables.get(_COSTS, ())),
+        *tornadoes(tables.get(_MOVES, ())),
+    )
+    return tuple(chart for chart in charts if chart)
 
 
 def _timeline(stage: Stage) -> Sequence[Mapping[str, Any]]:

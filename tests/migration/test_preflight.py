@@ -266,7 +266,7 @@ def test_the_report_and_the_results_list_the_dirt_of_a_run_that_it_stopped(raw: 
     run = Run("r", "source.db", "target.db", "quick", "dev", "2025-03-01T10:00:00+00:00", 1.0)
     write_run(raw.out, run)
     write_report(raw.out, Evidence(run, (stage,), "fail", str(refused.value)))
-    page = unescape((raw.out / "index.html").read_text(encoding="utf-8"))
+    page = unescape((raw.out / "migration.html").read_text(encoding="utf-8"))
     for row in stage.tables["Dirt"]:
         for name in ("table", "column", "problem", "examples"):
             assert row[name] in page

@@ -9,6 +9,7 @@ import pytest
 from ptp.evidence import Stage
 from ptp.report.capacity_chart import capacity_curve
 from ptp.report.load_chart import load_timeline, stalls_of
+from ptp.report.load_marks import gaps_of
 from ptp.report.stage_pictures import pictures_of
 
 Row = dict[str, Any]
@@ -51,6 +52,53 @@ def test_a_second_without_an_answer_leaves_the_others() -> None:
     silent = {**second(3), **dict.fromkeys(("p50_ms", "p95_ms", "p99_ms", "most_ms")), "errors": 100}
     chart = load_timeline([*ROWS[:3], silent, *ROWS[4:]])
     assert chart is not None and "100 failed" in chart.alt
+
+
+def phased(place: int, **told: Any) -> Row:
+    name, kind = ("warm-up", "ramp") if place < 2 else ("spike", "spike") if place < 6 else ("after", "steady")
+    return {**second(place), "phase": name, "kind": kind, **told}
+
+
+@pytest.mark.parametrize(
+    "still",
+    [
+        {"done": 0, "in_flight": 150},  # all that was due then waits, and is answered later
+        dict.fromkeys(("p50_ms", "p95_ms", "p99_ms", "most_ms")) | {"errors": 100},  # and none of it ever was
+    ],
+)
+def test_a_second_in_which_nothing_moved_is_marked_and_told(still: Row) -> None:
+    rows = [*ROWS[:4], {**ROWS[4], **still}, *ROWS[5:]]
+    chart, calm = load_timeline(rows), load_timeline(ROWS)
+    assert chart is not None and calm is not None
+    assert [row["second"] for row in gaps_of(rows)] == [4] and gaps_of(ROWS) == []
+    assert "1 second in which nothing moved: 4." in chart.alt and "no stall" in calm.alt
+    assert chart.svg.count("var(--over)") > calm.svg.count("var(--over)")
+
+
+def test_few_requests_of_which_none_ended_in_their_second_are_no_gap() -> None:
+    assert gaps_of([{**second(3), "rate": 1, "done": 0, "in_flight": 1}]) == []
+    assert gaps_of([{**second(3), "rate": 0, "done": 0, "in_flight": 0, "most_ms": None}]) == []
+
+
+def test_phases_are_marked_and_told_with_when_they_begin() -> None:
+    chart = load_timeline([phased(n) for n in range(10)])
+    assert chart is not None
+    assert chart.alt.endswith("phases: warm-up (ramp) from 0 s, spike from 2 s, after (steady) from 6 s.")
+    assert ">after (steady)<" in chart.svg and ">spike<" in chart.svg
+
+
+def test_what_the_service_told_has_a_panel_each_and_its_words() -> None:
+    rows = [
+        phased(n, cache_hit_percent=None if n == 5 else 10.0 * n, pool_in_use=n % 4, pool_size=15, wal_mb=0.5 * n)
+        for n in range(10)
+    ]
+    chart, bare = load_timeline(rows), load_timeline([phased(n) for n in range(10)])
+    assert chart is not None and bare is not None
+    assert "the cache answered 0 to 90 % of the calls of a second" in chart.alt
+    assert "at most 3 of 15 connections in use" in chart.alt and "the write-ahead log at most 4.50 MB" in chart.alt
+    assert "Write-ahead log in MB" in chart.svg and "Write-ahead log" not in bare.svg
+    within = load_timeline([{**row, "cache_hit_percent": None} for row in rows])
+    assert within is not None and "the cache" not in within.alt and "connections" in within.alt
 
 
 def test_the_curve_says_each_step_by_rate_and_marks_what_was_found() -> None:

@@ -123,3 +123,9 @@ def test_what_is_no_notebook_is_refused(tmp_path: Path, content: str):
         write_notebook_html(path)
     with pytest.raises(UsageError, match="cannot be read"):
         write_notebook_html(tmp_path / "absent.ipynb")
+
+
+def test_an_output_that_scrolls_can_be_reached_by_the_keyboard(tmp_path: Path):
+    found = Tags(shown(tmp_path, html_output("<table><tr><td>1</td></tr></table>"))).found
+    outputs = [attrs for tag, attrs in found if tag == "div" and "output_html" in (attrs.get("class") or "")]
+    assert [one.get("tabindex") for one in outputs] == ["0"] and outputs[0]["aria-label"] == "Output"

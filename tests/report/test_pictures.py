@@ -1,7 +1,7 @@
 import math
 import re
 
-from ptp.report.pictures import histogram, interval
+from ptp.report.pictures import bar, histogram, interval
 
 
 def test_an_interval_shows_bounds_value_and_limit_in_their_order():
@@ -11,7 +11,7 @@ def test_an_interval_shows_bounds_value_and_limit_in_their_order():
     assert bounds and value and limit
     left, width = float(bounds[1]), float(bounds[2])
     assert 0 < left < float(value[1]) < left + width < float(limit[1]) < 132
-    assert 'aria-hidden="true"' in picture
+    assert 'role="img" aria-label="20, at least 10 and at most 30; limit 40"' in picture
 
 
 def test_an_open_bound_runs_to_the_edge():
@@ -33,3 +33,9 @@ def test_a_histogram_has_a_bar_for_each_bin_with_samples_and_the_limit():
 
 def test_a_histogram_of_zeros_is_drawn_on_a_linear_scale():
     assert histogram([0.0, 0.0], low=0.0, high=0.0, limit=None).count("17v-16.0") == 1
+
+
+def test_bars_that_follow_each_other_do_not_overlap_and_stay_inside() -> None:
+    places = [re.search(r'x="([\d.]+)" y="4" width="([\d.]+)"', bar(start, 0.25)) for start in (0.0, 0.25, 0.75, 1.0)]
+    ends = [(float(found[1]), float(found[1]) + float(found[2])) for found in places if found]
+    assert ends[0][1] == ends[1][0] == 33.0 and ends[2] == (99.0, 132.0) and ends[3][1] == 132.0

@@ -110,7 +110,7 @@ def test_the_samples_are_kept_and_the_page_shows_the_ratios(compared: Compared, 
     assert len(samples["engines.libsql.rank"]) == 6
     from ptp.evidence import Evidence, Run
 
-    page = render(Evidence(Run("r", "a", "b", "quick", "dev", "", 1.0), (stage,), None))
+    page = render(Evidence(Run("r", "a", "b", "quick", "dev", "", 1.0), (stage,), None), "queries.html")
     assert "in times of the reference" in page and "rank: " in page
 
 
