@@ -12,7 +12,27 @@ import typer
 
 import ptp
 from ptp import terminal
-from ptp.cli import backup, bench, demo, load, migrate, quarantine, report, rollback, run, serve, step, upkeep, verify
+from ptp.cli import (
+    backup,
+    bench,
+    demo,
+    doctor,
+    init,
+    load,
+    migrate,
+    quarantine,
+    replica,
+    report,
+    rollback,
+    run,
+    scale,
+    serve,
+    step,
+    upkeep,
+    verify,
+)
+from ptp.cli.options import Json
+from ptp.cli.state import tell_state
 from ptp.errors import EXIT_CANNOT_FINISH, EXIT_INTERRUPTED, PtpError
 
 app = typer.Typer(
@@ -31,12 +51,16 @@ for group in (
     verify,
     bench,
     load,
+    scale,
     upkeep,
     demo,
     report,
     quarantine,
     backup,
+    replica,
     serve,
+    init,
+    doctor,
 ):  # in the order of the help
     app.add_typer(group.commands)
 
@@ -45,13 +69,16 @@ for group in (
 def root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Options of ptp itself."""
+    """Options of ptp itself; without a command it says where things stand, and what to do next."""
     if version:
         typer.echo(f"ptp {ptp.__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        tell_state(as_json=as_json)
+    elif as_json:
+        raise typer.BadParameter("--json stands after the command: ptp COMMAND --json")
 
 
 def main() -> NoReturn:

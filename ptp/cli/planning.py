@@ -33,14 +33,17 @@ _WIDE = 10_000  # columns of what is piped: nothing is folded
 
 
 def chosen_source(given: str | None, env: Environment | None) -> Path | None:
-    """The source as given, or that of the environment; None where neither is."""
+    """The source as given, or that of the environment, or that of the settings; None where there is none."""
     from ptp.engine import database_path
     from ptp.settings import load_settings
     from ptp.workbench.environments import source_of
 
     if given:
         return database_path(given)
-    return source_of(env, load_settings()) if env else None
+    settings = load_settings()
+    if env:
+        return source_of(env, settings)
+    return database_path(settings.source) if settings.source else None
 
 
 def tell_preview(found: Preview, *, env: Environment | None, on_dirty: OnDirty, sql: bool, as_json: bool) -> None:

@@ -37,7 +37,8 @@ def detect_shape(inventory: Inventory, shapes: Sequence[Shape]) -> Shape:
     more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
     raise UnknownShape(
         f"The database fits no known shape; the nearest is '{nearest.name}', from which it differs in "
-        f"{len(differ)} place(s): {'; '.join(differ[:_SHOWN])}{more}."
+        f"{len(differ)} place(s): {'; '.join(differ[:_SHOWN])}{more}. "
+        "If it is the right file, describe it as a shape: sql/shapes/ and ptp/schema/shapes.py."
     )
 
 
