@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ptp.engine import database_path
+from ptp.engine.addresses import parse_address
 from ptp.engine.candidates import engine_named
 from ptp.errors import UsageError
 from ptp.evidence import Evidence, Run, Stage, write_run, write_stage, write_verdict
@@ -22,12 +23,13 @@ from ptp.workbench.histories import is_run
 from ptp.workbench.identity import as_given, versions
 from ptp.workbench.outputs import write_outputs
 from ptp.workbench.progress import Progress, part
+from ptp.workbench.remote_bench import bench_remote
 from ptp.workbench.worktree import find_commit, source_tree
 from ptp.workload.limits import Measure, Profile
 
 ENGINES = "03_engines"
 _ENGINES_TITLE = "Engines"
-_NO_TARGET = "Name the database at head that is to be measured: --target FILE."
+_NO_TARGET = "Name the database at head that is to be measured: --target FILE, or the URL of a server."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,21 @@ class Asked:
         """Whether the code is compared with that of another commit, which needs no target."""
         return self.against is not None and not is_run(self.against)
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the target is on a server."""
+        return self.target is not None and parse_address(self.target).is_remote
+
     def check(self) -> None:
         """Make sure, before anything is measured, that it can be; raises UsageError."""
         chosen = [name for name in ("floors", "against", "engines") if getattr(self, name)]
         if self.measure_what == "times" and chosen:
             raise UsageError("--measure times is of the queries against their limits, and measures nothing else.")
+        if self.is_remote:
+            if chosen or self.source:
+                given = chosen[0].replace("engines", "engine") if chosen else "source"
+                raise UsageError(f"--{given} is for a database in a file; of one on a server its queries are timed.")
+            return
         if len(chosen) > 1:
             first, second = (name.replace("engines", "engine") for name in chosen[:2])
             raise UsageError(f"--{first} and --{second} measure different things: give one of them.")
@@ -75,6 +87,10 @@ class Asked:
         if self.is_of_commits:
             return compare_refs(
                 str(self.against), profile=self.profile, seed=self.seed, source=self._source(), progress=progress
+            )
+        if self.is_remote:
+            return bench_remote(
+                str(self.target), folder, profile=self.profile, seed=self.seed, progress=part(progress, 0.0, 0.99)
             )
         if self.floors:
             return measure_floors(self._target(), folder, profile=self.profile, seed=self.seed, progress=progress)
@@ -110,13 +126,19 @@ class Asked:
         return Run(
             id=folder.name,
             source=as_given(found) if (found := self._source()) else "",
-            target=as_given(self._target()) if self.target else "",
+            target=self._shown(),
             profile=self.profile,
             env="dev",
             started=started.astimezone(UTC).isoformat(timespec="seconds"),
             seconds=round(seconds, 1),
             versions=versions(),
         )
+
+    def _shown(self) -> str:
+        """The target as the run folder tells it."""
+        if self.target is None:
+            return ""
+        return parse_address(self.target).shown if self.is_remote else as_given(self._target())
 
     def _target(self) -> Path:
         if self.target is None:

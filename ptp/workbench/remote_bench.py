@@ -64,7 +64,12 @@ def bench_remote(
         progress(0.8, "telling apart what takes the time")
         split = tuple(_split(far, case, calls=_CALLS[profile]) for case in cases if not case.not_applicable)
     samples: list[Measurement] = [m for latency in found for m in (latency.measurement, *latency.apart) if m.samples]
-    findings: tuple[Finding, ...] = (*checks, *(latency.finding for latency in found), family_note(found), _network(split, far))
+    findings: tuple[Finding, ...] = (
+        *checks,
+        *(latency.finding for latency in found),
+        family_note(found),
+        _network(split, far),
+    )
     tables = {TABLE: [dict(latency.row) for latency in found], SPLIT: [s.row for s in split]}
     results: tuple[Result, ...] = (*findings, *samples, *_measured(split, _environment(far)))
     return Stage(NAME, TITLE, time.perf_counter() - started, results, tables)

@@ -66,21 +66,28 @@ class Query:
         return self.absent or (None if self.draws else _NO_ANSWERS)
 
 
-def benchmark_cases(engine: Engine, *, profile: Profile, seed: int) -> tuple[Case, ...]:
+def benchmark_cases(
+    engine: Engine, *, profile: Profile, seed: int, known: Engine | None = None, only_reads: bool = False
+) -> tuple[Case, ...]:
     """One case for every limit, in the order of LIMITS_MS; the same seed and database give the same calls.
 
-    Some cases write: hand in an engine on a copy that may be thrown away. A case whose tables are empty is not
-    applicable, with the reason.
+    Some cases write: hand in an engine on a copy that may be thrown away, or ask for those that only read. A case whose
+    tables are empty is not applicable, with the reason. `known` is as for `workload`.
     """
-    queries = workload(engine, count=SAMPLES[profile] + WARM_UP[profile], seed=seed)
-    return tuple(_case(query, profile=profile, chill=engine.dispose) for query in queries)
+    queries = workload(engine, count=SAMPLES[profile] + WARM_UP[profile], seed=seed, known=known)
+    wanted = [query for query in queries if not (only_reads and query.writes)]
+    return tuple(_case(query, profile=profile, chill=engine.dispose) for query in wanted)
 
 
-def workload(engine: Engine, *, count: int, seed: int) -> tuple[Query, ...]:
-    """Every query, in the order of LIMITS_MS, with `count` draws."""
-    draws, now = draw(engine, count=count, seed=seed), newest(engine)
-    batches = batches_of(engine, draws)
-    checks = oracles_of(engine, draws, batches, now=now)
+def workload(engine: Engine, *, count: int, seed: int, known: Engine | None = None) -> tuple[Query, ...]:
+    """Every query, in the order of LIMITS_MS, with `count` draws.
+
+    Draws and oracles read from `known`, which has the same content: by default the engine itself.
+    """
+    source = known or engine
+    draws, now = draw(source, count=count, seed=seed), newest(source)
+    batches = batches_of(source, draws)
+    checks = oracles_of(source, draws, batches, now=now)
     given = Given(engine, draws, batches, checks, now)
     by_name = {query.name: query for part in _PARTS for query in part(given)}
     return tuple(by_name[name] for name in LIMITS_MS)
