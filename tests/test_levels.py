@@ -26,6 +26,7 @@ LOW = (
     "migration",
     "verification",
     "benchmark",
+    "scale",
     "report",
 )
 """Levels 0 to 2, as the design has them."""

@@ -12,6 +12,21 @@ from ptp.cli.options import Json, Measure, Out, Profile, Seed
 
 commands = typer.Typer()
 
+Floors = Annotated[
+    bool, typer.Option("--floors", help="Beside what plain sqlite3 takes for the same, not against the limits.")
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        help="A commit: its code and this run here in pairs. A run folder: compare the counters.",
+        metavar="COMMIT|DIR",
+    ),
+]
+Engines = Annotated[
+    list[str] | None,
+    typer.Option(help="Beside sqlite3: libsql, turso or apsw. May be given more than once.", metavar="NAME"),
+]
+
 
 @commands.command(epilog="Example: ptp bench --target new.db --source old.db --profile full")
 def bench(
@@ -23,24 +38,14 @@ def bench(
     profile: Profile = "quick",
     measure: Measure = "all",
     seed: Seed = 1,
-    floors: Annotated[
-        bool, typer.Option("--floors", help="Beside what plain sqlite3 takes for the same, not against the limits.")
-    ] = False,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            help="A commit: its code and this run here in pairs. A run folder: compare the counters.",
-            metavar="COMMIT|DIR",
-        ),
-    ] = None,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(help="Beside sqlite3: libsql, turso or apsw. May be given more than once.", metavar="NAME"),
-    ] = None,
+    floors: Floors = False,
+    against: Against = None,
+    engine: Engines = None,
     as_json: Json = False,
 ) -> None:
     """Time every query on a copy of a target, each against its limit, and tell what it costs."""
     from ptp.settings import load_settings
+    from ptp.workbench import scratch
     from ptp.workbench.identity import new_run_id
     from ptp.workbench.measuring import Asked, keep
     from ptp.workbench.places import make_folder
@@ -51,7 +56,7 @@ def bench(
     folder = out or load_settings().reports_dir / new_run_id()
     make_folder(folder)
     started = datetime.now(UTC)
-    with terminal.progress_bar("ptp bench", silent=as_json) as progress:
+    with terminal.progress_bar("ptp bench", silent=as_json) as progress, scratch.working(folder, doing="measuring"):
         stage = asked.measure(folder, progress)
     keep(folder, asked.run(folder, started=started, seconds=stage.seconds), stage)
     if not as_json and (text := tables_text(stage)):

@@ -10,7 +10,7 @@ from pathlib import Path
 from ptp.engine import check_database, check_sound, connect_file, errors_named, open_engine
 from ptp.evidence import Stage
 from ptp.settings import load_settings
-from ptp.workbench import claims, scratch
+from ptp.workbench import scratch
 from ptp.workbench.claims import measure_claims
 from ptp.workbench.counting import count_work
 from ptp.workbench.economics import index_economics
@@ -67,12 +67,6 @@ def check_benchmarkable(target: Path) -> None:
     with errors_named(target), connect_file(target, read_only=True) as db:
         check_head(db, target)
     check_sound(target)
-
-
-def remove_scratch(out: Path) -> None:
-    """Remove what a benchmark in `out` works on: also of one whose kernel was killed."""
-    scratch.remove_scratch(out)
-    claims.remove_scratch(out)
 
 
 def _times(target: Path, out: Path, *, profile: Profile, seed: int, progress: Progress) -> Part:

@@ -20,8 +20,10 @@ from ptp.benchmark.load.verdicts import judge
 from ptp.evidence import Stage
 from ptp.results import Finding, worst
 from ptp.stats import percentile, samples_needed
+from ptp.workbench.load_ground import Ground, left_behind, loadable, prepared
 from ptp.workbench.load_tables import tables_of
-from ptp.workbench.loading import Ground, Wanted, facts_of, left_behind, loadable, prepared
+from ptp.workbench.load_wanted import Wanted
+from ptp.workbench.loading import cache_of, facts_of, judged_by_phase, read_counters, with_cache
 from ptp.workbench.progress import Progress, part, quiet
 from ptp.workload.limits import LIMITS_MS
 
@@ -54,13 +56,27 @@ def capacity(target: Path, out: Path, wanted: Wanted, *, progress: Progress = qu
         with prepared(database, out, wanted) as ground:
             trier = _trier(ground, wanted, seen, progress)
             made = find_capacity(trier, start=wanted.rate or START_RATE, least=_least_rate(ground))
+            read_counters(ground)
         progress(0.95, "checking what the load left behind")
         after = left_behind(target, ground)
-    _, records, findings = next((s for s in seen[::-1] if s[0].rate == made.low), seen[0])
-    tables = {TABLE: rows_of(made)}
-    tables |= tables_of(records, findings, facts_of(wanted, ground, records.schedule))
+    _, records, _ = next((s for s in seen[::-1] if s[0].rate == made.low), seen[0])
+    cache = cache_of(ground, target, wanted)
+    judged, findings = judged_by_phase(records, ground)
+    told = tables_of(
+        records,
+        findings,
+        facts_of(wanted, ground, records.schedule),
+        judged=judged,
+        seen=ground.seen[records.schedule.hash],
+    )
     progress(1.0, "found")
-    return Stage(NAME, TITLE, time.perf_counter() - started, (finding_of(made), *after), tables)
+    return Stage(
+        name=NAME,
+        title=TITLE,
+        seconds=time.perf_counter() - started,
+        results=(finding_of(made), *after, *cache.results),
+        tables={TABLE: rows_of(made), **with_cache(told, cache)},
+    )
 
 
 def finding_of(made: Capacity) -> Finding:

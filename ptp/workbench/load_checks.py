@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,36 +94,31 @@ def check_answers(
         if (one := sent.get(key or "")) is None
         or (one.user_id, one.question_id, one.is_correct) != (user, question, bool(correct))
     ]
-    return _kept(wrong, n=len(acknowledged), rows=len(rows)), _sent(strange, n=len(rows))
+    kept = _none(
+        KEPT,
+        "Every acknowledged answer is there exactly once, as it was sent",
+        wrong,
+        unit="answers",
+        n=len(acknowledged),
+        evidence=f"{len(acknowledged):,} acknowledged, as the clients noted them; {len(rows):,} in the database",
+    )
+    claim, evidence = "No answer is there that was never sent", "every new row against the schedule"
+    return kept, _none(SENT, claim, strange, unit="answers", n=len(rows), evidence=evidence)
 
 
-def _kept(wrong: list[str], *, n: int, rows: int) -> Finding:
+def _none(gate: str, claim: str, wrong: Sequence[str], *, unit: str, n: int, evidence: str) -> Finding:
+    """The finding that nothing is wrong among `n`, or how much is, and where."""
     return Finding(
-        id=KEPT,
-        claim="Every acknowledged answer is there exactly once, as it was sent",
+        id=gate,
+        claim=claim,
         verdict="fail" if wrong else "pass",
         severity="data",
         value=len(wrong),
-        unit="answers",
+        unit=unit,
         limit=0,
         n=n,
         where=tuple(wrong[:_SHOWN]),
-        evidence=f"{n:,} acknowledged, as the clients noted them; {rows:,} in the database",
-    )
-
-
-def _sent(strange: list[str], *, n: int) -> Finding:
-    return Finding(
-        id=SENT,
-        claim="No answer is there that was never sent",
-        verdict="fail" if strange else "pass",
-        severity="data",
-        value=len(strange),
-        unit="answers",
-        limit=0,
-        n=n,
-        where=tuple(strange[:_SHOWN]),
-        evidence="every new row against the schedule",
+        evidence=evidence,
     )
 
 
@@ -134,18 +129,9 @@ def _statistics(db: sqlite3.Connection) -> Finding:
         for key, attempts, right, seconds, *due in db.execute(_STATISTICS)
     ]
     questions: int = db.execute("SELECT count(*) FROM after.questions").fetchone()[0]
-    return Finding(
-        id=STATISTICS,
-        claim="Each question's statistics are what they were, plus its new answers",
-        verdict="fail" if wrong else "pass",
-        severity="data",
-        value=len(wrong),
-        unit="questions",
-        limit=0,
-        n=questions,
-        where=tuple(wrong[:_SHOWN]),
-        evidence="counted anew from the rows, against the target",
-    )
+    claim = "Each question's statistics are what they were, plus its new answers"
+    evidence = "counted anew from the rows, against the target"
+    return _none(STATISTICS, claim, wrong, unit="questions", n=questions, evidence=evidence)
 
 
 _STATISTICS = f"""
@@ -173,18 +159,9 @@ def _unwritten(db: sqlite3.Connection, target: Path) -> Finding:
     with connect_file(target, read_only=True) as old:
         tables = {name: table for name, table in read_inventory(old).tables.items() if not table.is_virtual}
     wrong = [place for table in tables.values() for place in _changes(db, table)]
-    return Finding(
-        id=UNWRITTEN,
-        claim="What the load had no business with is as it was, row by row",
-        verdict="fail" if wrong else "pass",
-        severity="data",
-        value=len(wrong),
-        unit="tables",
-        limit=0,
-        n=len(tables),
-        where=tuple(wrong[:_SHOWN]),
-        evidence=f"{len(tables)} tables, the copy after the load against the target",
-    )
+    claim = "What the load had no business with is as it was, row by row"
+    evidence = f"{len(tables)} tables, the copy after the load against the target"
+    return _none(UNWRITTEN, claim, wrong, unit="tables", n=len(tables), evidence=evidence)
 
 
 def _changes(db: sqlite3.Connection, table: Table) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,31 +14,57 @@ from ptp.benchmark.load.verdicts import response_gate
 from ptp.engine.environment import environment
 from ptp.evidence import Stage
 from ptp.results import Finding, Measurement
-from ptp.stats import percentile
+from ptp.workbench.load_phases import BY_OPERATION, PHASES, Judged, operation_rows
+from ptp.workbench.load_phases import rows_of as phase_rows
+from ptp.workbench.load_savings import TABLE as CACHE
+from ptp.workbench.load_watch import Seen, seconds_of
 from ptp.workbench.terminal_tables import table_text
 
-LOAD, OPERATIONS, TIMELINE, PHASES, ERRORS = "Load", "Operations", "Load timeline", "Phases", "Errors by kind"
+LOAD, OPERATIONS, TIMELINE, ERRORS = "Load", "Operations", "Load timeline", "Errors by kind"
 
 _SHOWN: Mapping[str, tuple[str, ...]] = {
     "Capacity": ("rate", "throughput", "p50_ms", "p95_ms", "p99_ms", "errors_percent", "verdict", "is"),
     LOAD: ("users", "think_s", "rate_scheduled", "rate_completed", "mean_response_ms", "mean_in_flight", "driver"),
     OPERATIONS: ("name", "n", "errors", "p50_ms", "p95_ms", "p99_ms", "most_ms", "limit_ms", "verdict"),
-    ERRORS: ("error", "requests"),
+    PHASES: ("phase", "kind", "rate", "n", "errors", "p50_ms", "p95_ms", "p99_ms", "verdict"),
+    CACHE: ("query", "calls", "hits", "hit_percent", "saved_ms_estimate", "saved_dollars_a_month_estimate"),
+    ERRORS: ("error", "operation", "requests"),
 }
 """Which columns of which tables; the report shows all of them."""
 
 Rows = list[dict[str, Any]]
 
 
-def tables_of(records: Records, findings: Sequence[Finding], facts: Mapping[str, Any]) -> dict[str, Rows]:
+def tables_of(
+    records: Records,
+    findings: Sequence[Finding],
+    facts: Mapping[str, Any],
+    *,
+    judged: tuple[Judged, ...],
+    seen: Seen | None = None,
+) -> dict[str, Rows]:
     """The tables of a load, in the order in which they are read."""
     return {
         LOAD: [_whole(records, facts)],
         OPERATIONS: list(_operations(records, findings)),
-        TIMELINE: records.timeline(),
-        PHASES: list(_phases(records)),
-        ERRORS: [{"error": text, "requests": n} for text, n in records.kinds().most_common()],
+        PHASES: phase_rows(records, judged),
+        BY_OPERATION: operation_rows(records, judged),
+        TIMELINE: timeline_of(records, seen),
+        ERRORS: list(_errors(records)),
     }
+
+
+def timeline_of(records: Records, seen: Seen | None) -> Rows:
+    """A row for each second: its phase, what was due, how long it took, and what the service told of itself."""
+    rows = records.timeline()
+    beside = seconds_of(seen, len(rows)) if seen else [{} for _ in rows]
+    phases = spans(records.schedule.phases)
+    found = []
+    for row, told in zip(rows, beside, strict=True):
+        middle = min(row["second"] + 0.5, records.schedule.seconds)
+        phase = next(phase for phase, begin, end in phases if begin <= middle <= end)
+        found.append({"second": row["second"], "phase": phase.name, "kind": phase.kind, **row, **told})
+    return found
 
 
 def text_of(stage: Stage) -> str:
@@ -47,7 +74,8 @@ def text_of(stage: Stage) -> str:
 
 
 def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: round(value, 1) if isinstance(value, float) else value for name, value in row.items()}
+    places = {name: 2 if "dollars" in name else 1 for name in row}
+    return {name: round(value, places[name]) if isinstance(value, float) else value for name, value in row.items()}
 
 
 def samples_of(records: Records) -> Iterator[Measurement]:
@@ -97,19 +125,14 @@ def _operations(records: Records, findings: Sequence[Finding]) -> Iterator[dict[
         }
 
 
-def _phases(records: Records) -> Iterator[dict[str, Any]]:
-    due, response = records.schedule.due, records.response_ms
-    for phase, begin, end in spans(records.schedule.phases):
-        own = (due >= begin * 1e9) & (due < end * 1e9)
-        times = np.sort(response[own & records.completed]).tolist()
-        figures = {f"p{100 * q:g}_ms": percentile(times, q=q) if times else None for q in (0.5, 0.95, 0.99)}
-        yield {
-            "phase": phase.name,
-            "kind": phase.kind,
-            "measured": "yes" if phase.measured else "no, shown only",
-            "seconds": phase.seconds,
-            "rate": int(own.sum()) / phase.seconds if phase.seconds else 0.0,
-            "n": int(own.sum()),
-            "errors": int((own & ~records.completed).sum()),
-            **figures,
-        }
+def _errors(records: Records) -> Iterator[dict[str, Any]]:
+    """How often each error was met, by operation, the most frequent first; what had no answer is an error too."""
+    kinds: Counter[tuple[str, str]] = Counter()
+    silent = {"not sent, as too many were open": records.sent < 0}
+    silent["no answer at the end"] = (records.sent >= 0) & (records.ended < 0)
+    marks = {text: records.error == place for place, text in enumerate(records.errors, start=1)} | silent
+    for text, which in marks.items():
+        counted = np.bincount(records.schedule.operation[which], minlength=len(records.schedule.operations))
+        kinds.update({(text, name): int(n) for name, n in zip(records.schedule.operations, counted, strict=True) if n})
+    for (text, operation), n in kinds.most_common():
+        yield {"error": text, "operation": operation, "requests": n}

@@ -7,123 +7,56 @@ acknowledged answer is there afterwards, once.
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-import numpy as np
-
-from ptp.benchmark.load import Planned, Records, Schedule, generate
-from ptp.benchmark.load.verdicts import judge
-from ptp.benchmark.load.worker import Open
+from ptp.benchmark.load import Records, Schedule, shares
+from ptp.benchmark.load.verdicts import ERRORS, GENERATOR, LITTLE, SUMS, judge, response_gate
 from ptp.benchmark.selfcheck import check_stall
-from ptp.engine import connect_file, open_engine
-from ptp.errors import UsageError
-from ptp.evidence import Run, Stage
-from ptp.queries import NewAnswer, StudyQueries
+from ptp.evidence import Stage
 from ptp.results import Finding
-from ptp.settings import load_settings
-from ptp.workbench import scratch
-from ptp.workbench.benchmarking import check_benchmarkable
-from ptp.workbench.identity import as_given, versions
-from ptp.workbench.load_checks import check_answers, check_written, last_answer
-from ptp.workbench.load_tables import samples_of, tables_of
-from ptp.workbench.places import make_folder
+from ptp.workbench.load_checks import KEPT, SENT, STATISTICS, UNWRITTEN
+from ptp.workbench.load_ground import (
+    FOLDER,
+    Ground,
+    check_loadable,
+    end_sessions,
+    has_users,
+    left_behind,
+    loadable,
+    prepared,
+)
+from ptp.workbench.load_phases import Judged, judge_phases
+from ptp.workbench.load_phases import findings_of as phase_findings
+from ptp.workbench.load_savings import savings_of
+from ptp.workbench.load_tables import Rows, samples_of, tables_of
+from ptp.workbench.load_wanted import NAME, SECONDS, TITLE, DriverName, Wanted, run_of
+from ptp.workbench.parts import Part
 from ptp.workbench.progress import Progress, part, quiet
-from ptp.workbench.server_process import is_ready, serving
-from ptp.workload.answer_log import acknowledged
-from ptp.workload.clients import InProcess, OverHttp
+from ptp.workbench.server_process import serving
 from ptp.workload.limits import LIMITS_MS
-from ptp.workload.scenarios import ANSWER, Cast, cast_of, write_share
-from ptp.workload.users import PROFILES, LoadProfile, ProfileName
+from ptp.workload.scenarios import SCENARIOS, write_share
+from ptp.workload.users import ProfileName
 
-NAME = "04_load"
-TITLE = "Load"
-FOLDER = "load"
+__all__ = [
+    "FOLDER",
+    "Ground",
+    "Wanted",
+    "check_loadable",
+    "end_sessions",
+    "has_users",
+    "left_behind",
+    "load",
+    "load_wanted",
+    "loadable",
+    "prepared",
+    "run_of",
+    "serving",
+]
+
 SCHEDULE = "schedule.npz"
-
-DriverName: TypeAlias = Literal["http", "process"]
-
-SECONDS = 60.0
-LONGEST_S, MOST_USERS, MOST_RATE = 86_400.0, 100_000, 100_000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The load that is asked for; `users` and `rate` take the place of those of the profile."""
-
-    profile: ProfileName = "medium"
-    driver: DriverName = "http"
-    seconds: float = SECONDS
-    users: int | None = None
-    rate: float | None = None
-    seed: int = 1
-    url: str | None = None
-    workers: int = 1
-
-    def check(self) -> None:
-        """Raise UsageError for what cannot be made."""
-        if not 1 <= self.seconds <= LONGEST_S:
-            raise UsageError(f"A load of {self.seconds:g} s cannot be made: give 1 to {LONGEST_S:,.0f} seconds.")
-        if self.users is not None and not 1 <= self.users <= MOST_USERS:
-            raise UsageError(f"A load of {self.users} users cannot be made: give 1 to {MOST_USERS:,}.")
-        if self.rate is not None and not 0 < self.rate <= MOST_RATE:
-            raise UsageError(f"A load of {self.rate:g} requests/s cannot be made: give up to {MOST_RATE:,.0f}.")
-        if self.url is not None and self.driver != "http":
-            raise UsageError("--url is of a server, and goes with --driver http.")
-        if self.url is not None and not is_ready(self.url):
-            raise UsageError(f"{self.url} does not answer as ready: start it with ptp serve, or leave out --url.")
-
-    @property
-    def behaviour(self) -> LoadProfile:
-        """The profile with what was asked for instead."""
-        found = PROFILES[self.profile]
-        found = found if self.users is None else found.of(self.users)
-        return found if self.rate is None else found.at(self.rate)
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What is loaded: the database in use, who the users are, and what has been sent to it, by the answers' keys.
-
-    `last` is the newest answer before; `is_given` says that the server was there before.
-    """
-
-    database: Path
-    folder: Path
-    cast: Cast
-    url: str | None
-    last: int
-    is_given: bool = False
-    sent: dict[str, NewAnswer] = field(default_factory=dict)
-
-    @property
-    def inside(self) -> bool:
-        """Whether the work is done in the processes of the generator."""
-        return self.url is None
-
-    def run(self, schedule: Schedule, *, most_in_flight: int | None = None, progress: Progress = quiet) -> Records:
-        """Send a schedule, and remember which answers may come to be there."""
-        cast = replace(self.cast, key=f"{self.cast.key}-{schedule.hash[:12]}")
-        self.sent.update(sent_by(schedule, cast))
-        progress(0.0, f"loading with {schedule.rate:,.0f} requests/s")
-        return generate(
-            schedule,
-            self._opener(cast),
-            most_in_flight=most_in_flight,
-            told=lambda share: progress(share, f"loading with {schedule.rate:,.0f} requests/s"),
-        )
-
-    def _opener(self, cast: Cast) -> Open:
-        if self.url is None:
-            return partial(InProcess, self.database, cast, self.folder)
-        return partial(OverHttp, self.url, cast, self.folder)
 
 
 def load(
@@ -156,101 +89,70 @@ def load_wanted(target: Path, out: Path, wanted: Wanted, *, progress: Progress =
         with prepared(database, out, wanted) as ground:
             schedule = wanted.behaviour.schedule(wanted.seconds, seed=wanted.seed, scenarios=ground.cast.scenarios())
             schedule.write(ground.folder / SCHEDULE)
-            records = ground.run(schedule, progress=part(progress, 0.1, 0.9))
-        progress(0.92, "checking what the load left behind")
-        findings = (
-            check_stall(),
-            *judge(records, limits=LIMITS_MS, inside=ground.inside),
-            *left_behind(target, ground),
-        )
-    tables = tables_of(records, findings, facts_of(wanted, ground, schedule))
-    progress(1.0, "loaded")
-    return Stage(NAME, TITLE, time.perf_counter() - started, (*findings, *samples_of(records)), tables)
-
-
-def check_loadable(target: Path) -> None:
-    """Make sure that `target` is a database that ptp built and that takes keys of answers; raises UsageError."""
-    check_benchmarkable(target)
-    with connect_file(target, read_only=True) as db:
-        columns = {row[1] for row in db.execute("PRAGMA table_info(user_answers)")}
-    if "request_key" not in columns:
-        raise UsageError(
-            f"{target} has no column for the keys of answers: bring it up first: ptp step --target {target}."
-        )
-
-
-@contextmanager
-def loadable(target: Path, out: Path, wanted: Wanted) -> Iterator[Path]:
-    """The database that takes the load: a copy of the target, or the target itself where its server is given."""
-    wanted.check()
-    check_loadable(target)
-    make_folder(out / FOLDER)
-    for old in (out / FOLDER).glob("answers-*.jsonl"):
-        old.unlink()
-    with ExitStack() as stack:
-        yield target if wanted.url else stack.enter_context(scratch.copied(target, out))
-
-
-@contextmanager
-def prepared(database: Path, out: Path, wanted: Wanted) -> Iterator[Ground]:
-    """Users drawn from the database, and a server on it where there is to be one and none is given."""
-    engine = open_engine(database, read_only=True, settings=load_settings())
-    try:
-        cast = cast_of(engine, users=wanted.behaviour.users, seed=wanted.seed, key=f"load-{secrets.token_hex(4)}")
-    finally:
-        engine.dispose()
-    with connect_file(database, read_only=True) as db:
-        last = last_answer(db)
-    with ExitStack() as stack:
-        url = wanted.url
-        if wanted.driver == "http" and url is None:
-            url = stack.enter_context(serving(database, workers=wanted.workers)).url
-        yield Ground(database, out / FOLDER, cast, url, last, is_given=wanted.url is not None)
-
-
-def left_behind(target: Path, ground: Ground) -> tuple[Finding, ...]:
-    """The findings on what a load left behind; of a server that was given, only on the answers: others use it too."""
-    told = acknowledged(ground.folder)
-    if not ground.is_given:
-        end_sessions(ground)
-        return tuple(check_written(target, ground.database, sent=ground.sent, told=told))
-    with connect_file(ground.database, read_only=True) as db:
-        return check_answers(db, sent=ground.sent, told=told, after=ground.last, ours=ground.cast.key)
-
-
-def end_sessions(ground: Ground) -> None:
-    """Count each session that was answered in once more, as the application does when it ends."""
-    sessions = {one.study_session_id for one in ground.sent.values()} - {None}
-    engine = open_engine(ground.database, settings=load_settings())
-    try:
-        study = StudyQueries(engine)
-        for session in sessions:
-            study.session_progress(session_id=session or 0)
-    finally:
-        engine.dispose()
-
-
-def sent_by(schedule: Schedule, cast: Cast) -> dict[str, NewAnswer]:
-    """The answers in a schedule, by key."""
-    if ANSWER not in schedule.operations:
-        return {}
-    numbers = np.flatnonzero(schedule.operation == schedule.operations.index(ANSWER)).tolist()
-    actors = schedule.actor.tolist()
-    return {cast.key_of(n): cast.answer(Planned(n, ANSWER, actors[n])) for n in numbers}
-
-
-def run_of(target: Path, folder: Path, wanted: Wanted, *, started: datetime, seconds: float) -> Run:
-    """What was loaded, as the run folder tells it."""
-    return Run(
-        id=folder.name,
-        source="",
-        target=as_given(target),
-        profile=wanted.profile,
-        env="dev",
-        started=started.astimezone(UTC).isoformat(timespec="seconds"),
-        seconds=round(seconds, 1),
-        versions=versions(),
+            records = ground.run(schedule, progress=part(progress, 0.1, 0.85))
+            read_counters(ground)
+        progress(0.87, "checking what the load left behind")
+        after = left_behind(target, ground)
+    progress(0.95, "counting what the cache saved")
+    cache = cache_of(ground, target, wanted)
+    judged, findings = judged_by_phase(records, ground)
+    results = (check_stall(), *findings, *phase_findings(records, judged), *after, *cache.results)
+    tables = with_cache(
+        tables_of(
+            records,
+            findings,
+            facts_of(wanted, ground, schedule),
+            judged=judged,
+            seen=ground.seen[schedule.hash],
+        ),
+        cache,
     )
+    progress(1.0, "loaded")
+    return Stage(NAME, TITLE, time.perf_counter() - started, (*results, *samples_of(records)), tables)
+
+
+def idle(reason: str) -> Stage:
+    """The stage of a database that cannot be loaded, with the reason: each gate is there, and does not apply."""
+    names = (GENERATOR, SUMS, LITTLE, ERRORS, *map(response_gate, shares(SCENARIOS)))
+    found = (_not_applicable(gate, reason) for gate in (*names, KEPT, SENT, STATISTICS, UNWRITTEN))
+    return Stage(NAME, TITLE, 0.0, tuple(found))
+
+
+def read_counters(ground: Ground) -> None:
+    """Take the last that the workers of the server have counted, while it runs."""
+    if ground.counted:
+        ground.counted.read_all(ground.workers)
+
+
+def cache_of(ground: Ground, target: Path, wanted: Wanted) -> Part:
+    """What the cache saved; nothing in process, where there is none."""
+    return savings_of(ground.counted, target, seed=wanted.seed) if ground.counted else Part()
+
+
+def judged_by_phase(records: Records, ground: Ground) -> tuple[tuple[Judged, ...], tuple[Finding, ...]]:
+    """Each phase for itself, and the gates on all that is measured.
+
+    An operation for which the database holds nothing has its gate too, which does not apply.
+    """
+    findings = judge(records, limits=LIMITS_MS, inside=ground.inside)
+    sound = next(f for f in findings if f.id == GENERATOR).verdict == "pass"
+    judged = judge_phases(records, limits=LIMITS_MS, sound=sound)
+    return judged, (*findings, *_absent(records.schedule.operations))
+
+
+def _absent(operations: Sequence[str]) -> Iterator[Finding]:
+    for operation in shares(SCENARIOS):
+        if operation not in operations:
+            yield _not_applicable(response_gate(operation), "The database holds nothing that it could be asked for.")
+
+
+def _not_applicable(gate: str, reason: str) -> Finding:
+    return Finding(id=gate, claim="It holds under load", verdict="not applicable", evidence=reason)
+
+
+def with_cache(tables: dict[str, Rows], cache: Part) -> dict[str, Rows]:
+    """The tables of a load, and behind them what the cache saved."""
+    return tables | {name: [dict(row) for row in rows] for name, rows in cache.tables.items()}
 
 
 def facts_of(wanted: Wanted, ground: Ground, schedule: Schedule) -> dict[str, Any]:
@@ -259,6 +161,7 @@ def facts_of(wanted: Wanted, ground: Ground, schedule: Schedule) -> dict[str, An
     return {
         "profile": wanted.profile,
         "driver": wanted.driver,
+        "workers": wanted.workers if wanted.driver == "http" and not wanted.url else None,
         "users": behaviour.users,
         "think_s": behaviour.think.mean,
         "rate_declared": behaviour.rate,

@@ -16,12 +16,13 @@ from ptp.report.charts import Chart, counts
 from ptp.report.display import findings_frame, measurements_frame, samples_frame
 from ptp.report.stage_pictures import pictures_of
 from ptp.results import Finding, worst
-from ptp.workbench import benchmarking, loading, migrating, proofs
+from ptp.workbench import benchmarking, loading, migrating, proofs, scaling, scratch
 from ptp.workbench.parameters import (
     BenchmarkParameters,
     LoadParameters,
     MigrateParameters,
     Parameters,
+    ScaleParameters,
     VerifyParameters,
     parameters_of,
 )
@@ -80,9 +81,10 @@ def verify(session: Session) -> Stage:
     assert isinstance(session.parameters, VerifyParameters)
     _demo_target(session)
     places = session.places
-    return proofs.verify_and_prove(
-        (places.source, places.target), session.parameters.prove, out=places.out, progress=session.progress
-    )
+    with scratch.working(places.out, doing="verifying"):
+        return proofs.verify_and_prove(
+            (places.source, places.target), session.parameters.prove, out=places.out, progress=session.progress
+        )
 
 
 def benchmark(session: Session) -> Stage:
@@ -92,32 +94,49 @@ def benchmark(session: Session) -> Stage:
     given = session.parameters
     places = session.places
     source = places.source if places.source.is_file() else None
-    return benchmarking.benchmark(
-        places.target,
-        places.out,
-        source=source,
-        profile=given.profile,
-        measure=given.measure,
-        seed=given.seed,
-        progress=session.progress,
-    )
+    with scratch.working(places.out, doing="measuring"):
+        return benchmarking.benchmark(
+            places.target,
+            places.out,
+            source=source,
+            profile=given.profile,
+            measure=given.measure,
+            seed=given.seed,
+            progress=session.progress,
+        )
 
 
 def load(session: Session) -> Stage:
-    """Load a copy of the target with many users at once, and check what that left behind."""
+    """Load a copy of the target with many users at once, and check what that left behind.
+
+    A database that holds nobody to draw users from has nothing that could be loaded, and its gates say so.
+    """
     assert isinstance(session.parameters, LoadParameters)
     _demo_target(session)
     given = session.parameters
     places = session.places
-    return loading.load(
-        places.target,
-        places.out,
-        profile=given.users_profile,
-        driver=given.driver,
-        seconds=given.seconds,
-        seed=given.seed,
-        progress=session.progress,
-    )
+    if not loading.has_users(places.target, seed=given.seed):
+        return loading.idle("The database holds no answers to draw users from.")
+    wanted = loading.Wanted(given.users_profile, given.driver, given.seconds, seed=given.seed, workers=given.workers)
+    with scratch.working(places.out, doing="loading"):
+        return loading.load_wanted(places.target, places.out, wanted, progress=session.progress)
+
+
+def scale(session: Session) -> Stage:
+    """Model response times across the world and the bill of a month, with the times that earlier notebooks measured."""
+    assert isinstance(session.parameters, ScaleParameters)
+    _demo_target(session)
+    places, given = session.places, session.parameters.model_dump(exclude=set(Parameters.model_fields))
+    source = places.source if places.source.is_file() else None
+    with scratch.working(places.out, doing="modelling"):
+        return scaling.scale(
+            places.target,
+            places.out,
+            scaling.Wanted(**given),
+            source=source,
+            measured=places.out,
+            progress=session.progress,
+        )
 
 
 def finish(session: Session, stage: Stage) -> str:
@@ -155,7 +174,7 @@ def gates(stage: Stage) -> pd.DataFrame:
 
 
 def table(stage: Stage, name: str) -> pd.DataFrame:
-    """One of the stage's tables."""
+    """One of the stage's tables; empty where the stage had nothing to tell there."""
     return pd.DataFrame(list(stage.tables.get(name, ())))
 
 

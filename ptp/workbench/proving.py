@@ -6,7 +6,6 @@ It runs on a subject of its own, so what it scores is the verifier, never a user
 from __future__ import annotations
 
 import random
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -72,12 +71,6 @@ def prove(
     trials = sorted((t for found in tried for t in found), key=lambda t: (order[t.kind.id], t.shape, t.where))
     results = (rate_of(trials), alarms_of(sound))
     return Stage(NAME, TITLE, time.perf_counter() - started, results, tables_of(kinds, trials))
-
-
-def remove_scratch(out: Path) -> None:
-    """Remove the folder that a proof in `out` works in: also of one whose kernel was killed."""
-    for folder in out.glob(f"{_SCRATCH}*"):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _told(team: Crew, calls: Sequence[Callable[[], T]], progress: Progress, what: str) -> list[T]:

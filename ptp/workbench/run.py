@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,27 +14,34 @@ from ptp.engine import errors_named, settle_log
 from ptp.errors import CannotFinish, PtpError, UsageError
 from ptp.evidence import Evidence, Run, Stage, read_stage, write_run, write_verdict
 from ptp.migration.build import remove_partial
-from ptp.migration.plan import OnDirty
+from ptp.migration.plan import OnDirty, Plan
 from ptp.report.page import write_report
 from ptp.results import exit_code, missing, worst
 from ptp.settings import Environment
-from ptp.workbench import benchmarking, proofs, proving
+from ptp.workbench import proofs, scratch
 from ptp.workbench.gates import required_gates
 from ptp.workbench.identity import as_given, versions
+from ptp.workbench.load_wanted import NAME as LOADED
+from ptp.workbench.load_wanted import Wanted
 from ptp.workbench.migrating import BACKUP, check_target, plan_of
 from ptp.workbench.notebooks import execute
 from ptp.workbench.outputs import OUTPUTS, write_outputs
-from ptp.workbench.parameters import NOTEBOOKS
+from ptp.workbench.parameters import NOTEBOOKS, left_out_of, notebooks_of
 from ptp.workbench.places import make_folder
 from ptp.workbench.progress import Progress, part
+from ptp.workbench.run_index import note_run
 from ptp.workload.limits import Measure, Profile
 
-_WEIGHTS = {"01_migrate": 0.25, "02_verify": 0.4, "03_benchmark": 0.35}
+LOAD = Wanted("heavy", "http", workers=2)
+"""What a run puts its target under, where its profile has a load: 1,000 users over HTTP for a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to run: `out` is the run folder itself, `target` None puts the target into it."""
+    """What to run: `out` is the run folder itself, `target` None puts the target into it.
+
+    `load` is for profiles that have a load, which has the seed of the run; of it only what the notebook takes.
+    """
 
     source: Path
     out: Path
@@ -45,6 +53,7 @@ class Request:
     prove: proofs.Effort = "quick"
     measure: Measure = "all"
     seed: int = 1
+    load: Wanted = LOAD
 
     @property
     def target_path(self) -> Path:
@@ -70,24 +79,10 @@ def execute_run(request: Request, *, progress: Progress) -> Outcome:
     plan = plan_of(request.source, on_dirty=request.on_dirty)
     _check_folder(request.out)
     check_target(request.target_path, out=request.out)
+    if LOADED in (name for name, _, _ in notebooks_of(request.profile)):
+        request.load.check()
     make_folder(request.out)
-    facts = {
-        "shape": plan.shape,
-        "rows": f"{sum(plan.rows.values()):,}",
-        "size": f"{request.source.stat().st_size / 1e6:,.1f} MB",
-        "plan": plan.hash[:16],
-    }
-    run = Run(
-        id=request.id,
-        source=as_given(request.source),
-        target=as_given(request.target_path),
-        profile=request.profile,
-        env=request.env,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=0.0,
-        versions=versions(),
-        facts=facts,
-    )
+    run = _begun(request, plan)
     write_run(request.out, run)
     started = time.perf_counter()
     try:
@@ -99,6 +94,29 @@ def execute_run(request: Request, *, progress: Progress) -> Outcome:
         raise
 
 
+def _begun(request: Request, plan: Plan) -> Run:
+    """The run as it begins."""
+    left_out = "; ".join(f"{name}: {reason}" for name, reason in left_out_of(request.profile).items())
+    facts = {
+        "shape": plan.shape,
+        "rows": f"{sum(plan.rows.values()):,}",
+        "size": f"{request.source.stat().st_size / 1e6:,.1f} MB",
+        "plan": plan.hash[:16],
+        **({"left_out": left_out} if left_out else {}),
+    }
+    return Run(
+        id=request.id,
+        source=as_given(request.source),
+        target=as_given(request.target_path),
+        profile=request.profile,
+        env=request.env,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=0.0,
+        versions=versions(),
+        facts=facts,
+    )
+
+
 def _check_folder(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty: a run wants a folder of its own; name another with --out.")
@@ -106,33 +124,37 @@ def _check_folder(out: Path) -> None:
 
 def _notebooks(request: Request, plan: str, progress: Progress) -> PtpError | None:
     """Run the notebooks in order; after one that did not pass, the rest would measure what is not right."""
-    begin = 0.0
-    for name in NOTEBOOKS:
-        end = begin + _WEIGHTS[name]
+    for name, begin, end in notebooks_of(request.profile):
         error = execute(name, _parameters(name, request, plan), out=request.out, progress=part(progress, begin, end))
         if error is not None:
             return error
         if not (request.out / "results" / f"{name}.json").is_file():
             return CannotFinish(f"{name} ended early: it wrote no results.")
-        begin = end
     progress(1.0, "done")
     return None
 
 
 def _parameters(name: str, request: Request, plan: str) -> dict[str, Any]:
-    known = {
+    """What a notebook is given: what all of them take, and by its name what is meant for it alone."""
+    shared = {
         "source": str(request.source.absolute()),
         "target": str(request.target_path.absolute()),
         "out": str(request.out.absolute()),
         "run": request.id,
-        "on_dirty": request.on_dirty,
-        "prove": request.prove,
-        "plan": plan,
-        "profile": request.profile,
-        "measure": request.measure,
         "seed": request.seed,
     }
-    return {k: v for k, v in known.items() if k in NOTEBOOKS[name].model_fields}
+    own: Mapping[str, Mapping[str, Any]] = {
+        "01_migrate": {"on_dirty": request.on_dirty, "plan": plan},
+        "02_verify": {"prove": request.prove},
+        "03_benchmark": {"profile": request.profile, "measure": request.measure},
+        LOADED: {
+            "users_profile": request.load.profile,
+            "driver": request.load.driver,
+            "seconds": request.load.seconds,
+            "workers": request.load.workers,
+        },
+    }
+    return {k: v for k, v in shared.items() if k in NOTEBOOKS[name].model_fields} | dict(own.get(name, {}))
 
 
 def _stages(out: Path) -> tuple[Stage, ...]:
@@ -143,8 +165,7 @@ def _tidy(request: Request) -> None:
     """Remove what a stage leaves that was killed in its middle."""
     for half in (request.target_path, request.out / BACKUP):
         remove_partial(half)
-    benchmarking.remove_scratch(request.out)
-    proving.remove_scratch(request.out)
+    scratch.remove_scratch(request.out)
     settle_log(request.target_path)
 
 
@@ -164,6 +185,7 @@ def _close(request: Request, run: Run, error: PtpError | None) -> Outcome:
     write_outputs(request.out, evidence)
     _point_latest(request.out)
     write_verdict(request.out, evidence)
+    note_run(request.out)
     code = error.exit_code if error else exit_code(verdict)
     return Outcome(evidence, code or exit_code(verdict), error)
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -82,6 +83,15 @@ def stop_server(server: Server) -> None:
     with suppress(subprocess.TimeoutExpired):
         server.process.wait(END_S)
     server.kill()
+
+
+def check_servable() -> None:
+    """Raise UsageError where what a server needs is not installed."""
+    for name in ("fastapi", "uvicorn", "prometheus_client", "dogpile", "redis"):
+        if find_spec(name) is None:
+            raise UsageError(
+                f"A load over HTTP needs {name}: pip install 'ptp[serve]', or load the queries with --driver process."
+            )
 
 
 def is_ready(url: str) -> bool:

@@ -60,7 +60,18 @@ def test_what_the_design_promises_is_required(profile: Profile, gate: str) -> No
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_gate_names_its_stage(profile: Profile) -> None:
-    assert {gate.split(".")[0] for gate in required_gates(profile)} == {"migrate", "verify", "prove", "bench", "self"}
+    further = {"quick": set[str](), "full": {"load"}}[profile]
+    stages = {"migrate", "verify", "prove", "bench", "self"} | further
+    assert {gate.split(".")[0] for gate in required_gates(profile)} == stages
+
+
+def test_the_load_of_a_full_run_is_required_and_a_quick_one_has_none() -> None:
+    load = {gate for gate in required_gates("full") if gate.startswith("load.")}
+    fixed = ["generator", "sums", "little", "all.errors", "answers.kept", "answers.sent", "statistics", "unwritten"]
+    asked = "study_questions study_questions_filtered search_questions record_answer session_progress user_progress"
+    asked += " leaderboard pending_opportunities growth_analytics ai_cost_summary"
+    assert load == {f"load.{name}" for name in (*fixed, *(f"{name}.response" for name in asked.split()))}
+    assert not [gate for gate in required_gates("quick") if gate.startswith("load.")]
 
 
 @pytest.mark.parametrize("profile", PROFILES)

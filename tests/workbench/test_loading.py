@@ -87,6 +87,34 @@ class TestOverHttp:
         assert before == after
         assert not list(out.glob("bench-scratch*"))
 
+    def test_the_cache_was_asked_for_each_request_that_it_stands_before(self, loaded: Any) -> None:
+        """Counted twice: by the server, and by the generator, which sent them; none failed."""
+        stage, out, _, _ = loaded
+        plan = read_schedule(out / "load" / "schedule.npz")
+        sent = {name: int((plan.operation == place).sum()) for place, name in enumerate(plan.operations)}
+        rows = {row["query"]: row for row in stage.tables["Cache"]}
+        assert {name: row["calls"] for name, row in rows.items()} == {
+            name: n for name, n in sent.items() if name in rows
+        }
+        assert set(sent) - set(rows) == {"study_questions", "study_questions_filtered", "record_answer"}
+        assert sum(row["hits"] for row in rows.values()) > 0
+        for row in rows.values():
+            assert row["ms_of_a_hit"] > 0 and row["kept_at_most_s"] in (60, 300, 900, 3_600)
+        assert any(e.what == "saved by the cache" for e in stage.estimates)
+
+    def test_the_service_told_of_itself_by_the_second(self, loaded: Any) -> None:
+        stage, _, _, _ = loaded
+        rows = stage.tables["Load timeline"]
+        told = [row for row in rows if row["pool_size"] is not None]
+        assert told and all(0 <= row["pool_in_use"] <= row["pool_size"] for row in told)
+        assert max(row["wal_mb"] for row in told) > 0
+        assert rows[-1]["phase"] == "steady" and len(rows) == 3
+
+    def test_each_phase_has_a_finding_that_decides_nothing_where_it_is_the_whole(self, loaded: Any) -> None:
+        stage, _, _, _ = loaded
+        found = by_id(stage.findings)
+        assert {found[f"load.phases.{name}"].severity for name in ("warm-up", "steady")} == {"note"}
+
     def test_the_schedule_can_be_read_back(self, loaded: Any) -> None:
         stage, out, _, _ = loaded
         assert read_schedule(out / "load" / "schedule.npz").hash == stage.tables["Load"][0]["schedule"]
@@ -148,6 +176,11 @@ class TestInProcess:
             to.executescript(damage)
         given = {"sent": ground.sent, "told": told, **more}
         return by_id(tuple(check_written(target, copy, **given)))
+
+    def test_pool_and_log_were_noted_in_the_processes_that_have_them(self, ground: Any) -> None:
+        (seen,) = ground[0].seen.values()
+        assert {r.worker for r in seen.readings if r.pool_size} == {"process 0", "process 1"}
+        assert max(r.wal_bytes or 0 for r in seen.readings) > 0 and seen.begun > 0
 
     def test_a_load_leaves_what_it_should(self, target: Path, ground: Any, tmp_path: Path) -> None:
         found = self.checked(target, ground, tmp_path / "c.db")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +14,23 @@ import nbformat
 import pytest
 
 from ptp.errors import CannotFinish, GateFailed, Locked, PtpError, UsageError
-from ptp.evidence import Stage, write_stage
+from ptp.evidence import Stage, read_stage, write_stage
 from ptp.results import Finding
-from ptp.workbench import notebooks, run
+from ptp.workbench import loading, notebook, notebooks, run
 from ptp.workbench.gates import required_gates
+from ptp.workbench.load_savings import costs_of
+from ptp.workbench.migrating import migrate
 from ptp.workbench.notebooks import execute
-from ptp.workbench.progress import quiet
+from ptp.workbench.parameters import NOTEBOOKS, check_parameters, left_out_of, notebooks_of
+from ptp.workbench.progress import Progress, quiet
 from ptp.workbench.run import Outcome, Request, execute_run
 from ptp.workload.demo import write_demo
+from ptp.workload.limits import Profile
 
 Write = Callable[..., None]
 
 
-WRITTEN = {"run.json", "index.html", "summary.md", "junit.xml", "verdict.json"}
+WRITTEN = {"run.json", "index.html", "summary.md", "junit.xml", "badge.svg", "badge.json", "verdict.json"}
 """What a run leaves besides results and notebooks."""
 
 
@@ -322,7 +329,14 @@ def test_a_kernel_that_was_killed_leaves_no_copy_of_the_target_behind(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(name: str, out: Path) -> PtpError:
-        for left in ("target.db.partial", "bench-scratch.db", "bench-scratch.db-wal", "backup/source.db.partial"):
+        for left in (
+            "target.db.partial",
+            "bench-scratch.db",
+            "bench-scratch.db-wal",
+            "bench-scratch.db.ptp-lock",
+            "trial-abcdefgh/as-is.db",
+            "backup/source.db.partial",
+        ):
             (out / left).parent.mkdir(exist_ok=True)
             (out / left).write_bytes(b"half")
         return Locked("03_benchmark stopped: Kernel died")
@@ -330,3 +344,112 @@ def test_a_kernel_that_was_killed_leaves_no_copy_of_the_target_behind(
     run_with(source, tmp_path / "out", monkeypatch, killed)
 
     assert {p.name for p in (tmp_path / "out").rglob("*") if p.is_file()} == WRITTEN
+
+
+class TestProfiles:
+    """Which notebooks a profile has, and what they are given."""
+
+    def executed(
+        self, source: Path, out: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile, *, less: str = ""
+    ) -> tuple[Outcome, dict[str, Any], list[float]]:
+        """A run in which each notebook writes nothing but its gates; what each was given, and the progress seen."""
+        given: dict[str, Any] = {}
+        seen: list[float] = []
+
+        def stand_in(name: str, values: Mapping[str, Any], *, out: Path, progress: Progress) -> None:
+            check_parameters(name, values)
+            given[name] = values
+            progress(0.0, "begins")
+            progress(1.0, "ends")
+            gates = [gate for gate in required_gates(profile) if gate != less] if name == "01_migrate" else []
+            write_stage(out, Stage(name, name, 0.1, passing(*gates).results))
+
+        monkeypatch.setattr(run, "execute", stand_in)
+        request = Request(source, out, "test", profile=profile, load=replace(run.LOAD, seconds=3.0))
+        return execute_run(request, progress=lambda share, text: seen.append(share)), given, seen
+
+    def test_a_full_run_loads_what_it_measured(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        outcome, given, seen = self.executed(source, tmp_path / "out", monkeypatch, "full")
+        assert list(given)[:4] == ["01_migrate", "02_verify", "03_benchmark", "04_load"]
+        wanted = {"users_profile": "heavy", "driver": "http", "seconds": 3.0, "workers": 2}
+        assert wanted.items() <= given["04_load"].items()
+        assert {v["target"] for v in given.values()} == {str(tmp_path / "out" / "target.db")}
+        assert outcome.evidence.verdict == "pass"
+        assert seen == sorted(seen) and (seen[0], seen[-1]) == (0.0, 1.0)
+
+    def test_a_quick_run_leaves_the_load_out_and_says_why(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        outcome, given, _ = self.executed(source, tmp_path / "out", monkeypatch, "quick")
+        assert "04_load" not in given
+        assert "04_load: a load wants the machine to itself" in recorded(tmp_path / "out")["run"]["facts"]["left_out"]
+        assert outcome.evidence.verdict == "pass"
+
+    @pytest.mark.parametrize("gate", ["load.generator", "load.record_answer.response", "load.unwritten"])
+    def test_a_full_run_without_a_gate_of_its_load_is_invalid(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: str
+    ) -> None:
+        outcome, _, _ = self.executed(source, tmp_path / "out", monkeypatch, "full", less=gate)
+        assert (outcome.exit_code, outcome.evidence.missing) == (4, (gate,))
+
+    def test_a_load_that_cannot_be_made_is_refused_before_anything_is_written(
+        self, source: Path, tmp_path: Path
+    ) -> None:
+        request = Request(source, tmp_path / "out", "test", profile="full", load=replace(run.LOAD, seconds=0.1))
+        with pytest.raises(UsageError, match="0.1 s cannot be made"):
+            execute_run(request, progress=quiet)
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("profile", ["quick", "full"])
+    def test_every_notebook_is_in_a_profile_or_left_out_with_a_reason(self, profile: Profile) -> None:
+        there, out = [name for name, _, _ in notebooks_of(profile)], left_out_of(profile)
+        assert sorted([*there, *out]) == sorted(NOTEBOOKS) and all(len(reason) > 10 for reason in out.values())
+
+
+def test_the_load_of_a_run_has_every_gate_and_leaves_the_target_as_it_is(source: Path, tmp_path: Path) -> None:
+    """What the cells of the notebook call, on a database without sessions, so that one operation does not apply."""
+    migrate(source, tmp_path / "target.db", tmp_path, run="test")
+    with closing(sqlite3.connect(tmp_path / "target.db")) as db:
+        db.executescript("UPDATE user_answers SET study_session_id = NULL; DELETE FROM study_sessions")
+    before = (tmp_path / "target.db").read_bytes()
+    values = {
+        "source": str(source), "target": str(tmp_path / "target.db"), "out": str(tmp_path), "run": "test",
+        "users_profile": "light", "driver": "process", "seconds": 1.0, "seed": 1, "workers": 1,
+    }  # fmt: skip
+    session = notebook.start("04_load", values)
+    stage = notebook.load(session)
+    with suppress(CannotFinish, GateFailed):  # on a busy machine the generator may be invalid
+        assert notebook.finish(session, stage).startswith("Load: ")
+    found = {f.id: f for f in read_stage(tmp_path / "results" / "04_load.json").findings}
+    assert {gate for gate in required_gates("full") if gate.startswith("load.")} <= set(found)
+    assert found["load.session_progress.response"].verdict == "not applicable"
+    assert {f.verdict for f in found.values() if f.severity == "data"} == {"pass"}
+    assert (tmp_path / "target.db").read_bytes() == before
+    assert {p.name for p in tmp_path.glob("*scratch*")} == set()
+
+
+def test_what_a_target_holds_nothing_for_is_not_costed(source: Path, tmp_path: Path) -> None:
+    """A raw source has no growth to look at; other queries, called before it, write some into the copy."""
+    migrate(source, tmp_path / "target.db", tmp_path, run="test")
+    costs = costs_of(tmp_path / "target.db", ("growth_analytics", "leaderboard"), seed=1)
+    assert set(costs.calls) == {"leaderboard"}
+    assert costs.hit_ms > 0 and costs.calls["leaderboard"].ms > 0 and costs.calls["leaderboard"].read > 0
+
+
+def test_a_database_that_nobody_uses_has_every_gate_and_none_applies() -> None:
+    stage = loading.idle("nobody")
+    assert {f.id for f in stage.findings} == {gate for gate in required_gates("full") if gate.startswith("load.")}
+    assert {(f.verdict, f.evidence) for f in stage.findings} == {("not applicable", "nobody")}
+
+
+@pytest.mark.torture
+def test_a_full_run_from_a_tiny_demo_to_the_verdict(source: Path, tmp_path: Path) -> None:
+    request = Request(
+        source, tmp_path / "out", "test", profile="full", prove="none", measure="times",
+        load=replace(run.LOAD, seconds=3.0),
+    )  # fmt: skip
+    outcome = execute_run(request, progress=quiet)
+    assert outcome.evidence.missing == ()
+    assert {"01_migrate", "02_verify", "03_benchmark", "04_load"} <= {stage.name for stage in outcome.evidence.stages}
