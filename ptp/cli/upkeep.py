@@ -36,8 +36,12 @@ def health(target: Target, as_json: Json = False) -> None:
     """Look at a target from all sides, only reading it, and say what to do where something is not right."""
     from ptp.engine import database_path
     from ptp.workbench import health as checks
+    from ptp.workbench.remote import is_remote
+    from ptp.workbench.remote_health import examine_remote
 
-    new = database_path(target)
     with terminal.progress_bar("ptp health", silent=as_json) as progress:
-        stage = checks.examine(new, progress=progress)
-    terminal.finish_stage(stage, f"Next: ptp bench --target {new}", as_json=as_json)
+        if is_remote(target):
+            stage = examine_remote(target, progress=progress)
+        else:
+            stage = checks.examine(database_path(target), progress=progress)
+    terminal.finish_stage(stage, f"Next: ptp bench --target {target}", as_json=as_json)

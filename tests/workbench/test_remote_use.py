@@ -1,4 +1,4 @@
-"""`ptp bench` of a database on a server: the answers are right, and what a call sends and is billed is counted."""
+"""`ptp bench` and `ptp health` of a database on a server: answers, requests and billed rows, and what is found there."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ptp.evidence import Stage
 from ptp.workbench import remote_bench
 from ptp.workbench.measuring import Asked
 from ptp.workbench.migrating import migrate
+from ptp.workbench.remote_health import examine_remote
 from ptp.workload import cases
 from ptp.workload.demo import write_demo
 from tests.remote.standin import StandIn
@@ -97,3 +98,15 @@ def test_what_needs_a_file_is_refused_for_a_server(more: dict[str, object], word
     asked = Asked("libsql://db.example.com", None, "quick", 1)
     with pytest.raises(UsageError, match=word):
         Asked(**{**{n: getattr(asked, n) for n in asked.__slots__}, **more}).check()  # type: ignore[arg-type]
+
+
+def test_health_looks_at_the_content_on_the_server_and_at_no_file(server: StandIn) -> None:
+    well = {f.id: f for f in examine_remote(server.http).findings}
+    assert {f.verdict for f in well.values()} == {"pass", "not applicable"}
+    assert well["health.mirrored"].n and well["health.pages"].verdict == "not applicable"
+    with closing(sqlite3.connect(server.path)) as db, db:
+        db.execute("DELETE FROM question_pool WHERE rowid = (SELECT min(rowid) FROM question_pool)")
+
+    ill = {f.id: f for f in examine_remote(server.http).findings}
+
+    assert [name for name, f in ill.items() if f.verdict == "fail"] == ["verify.derived.question-pool"]
