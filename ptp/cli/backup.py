@@ -38,7 +38,7 @@ def _folder(given: Path | None) -> Path:
 
 @commands.command(epilog="Example: ptp backup take --source app.db --out backups")
 def take(
-    source: Annotated[str, typer.Option(help="Database to back up; it is only read.", metavar="FILE")],
+    source: Annotated[str, typer.Option(help="Database to back up; it is only read.", metavar="DB")],
     out: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -47,13 +47,19 @@ def take(
     In WAL mode nobody waits; the log cannot be reset until the proof is done, so it grows by what is written meanwhile.
     In rollback-journal mode writers wait while the file is copied and its bytes are compared, about as long as reading
     it three times: give them a busy timeout of that length, or use WAL mode.
+
+    Of a database on a server (libsql://HOST) a mirror is made first, by ranges of keys, and proven to be equal to it at
+    one moment. Cut off, the same command goes on; the next time only what differs is fetched.
     """
     from ptp.engine import database_path
-    from ptp.workbench import backing
+    from ptp.workbench import backing, remote, remote_backing
 
-    folder, database = _folder(out), database_path(source)
+    folder, database = _folder(out), source if remote.is_remote(source) else database_path(source)
     with terminal.progress_bar("ptp backup take", silent=as_json) as progress:
-        stage = backing.take(database, folder, progress=progress)
+        if isinstance(database, str):
+            stage = remote_backing.take(database, folder, progress=progress)
+        else:
+            stage = backing.take(database, folder, progress=progress)
     if not as_json:
         terminal.tell_rows(stage.tables["Backup"])
     path = stage.tables["Backup"][0]["backup"]
@@ -95,18 +101,21 @@ def check(
 @commands.command(epilog="Example: ptp backup restore backups/app-20260102T030405Z.db --target app.db")
 def restore(
     backup: Annotated[Path, typer.Argument(help="A backup, as ptp backup list names it.")],
-    target: Annotated[str, typer.Option(help="Database to restore; nobody may have it open.", metavar="FILE")],
+    target: Annotated[str, typer.Option(help="Database to restore; nobody may have it open.", metavar="DB")],
     out: Folder = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Bring a backup back as one transaction, and compare every row; what it replaces is backed up first.
 
-    Whatever stops it, the database is whole: as it was, or as restored, and the next ptp backup says which.
+    Whatever stops it, the database is whole: as it was, or as restored, and the next ptp backup says which. A database
+    on a server has to be empty, is closed until all of it was compared, and cut off the same command goes on.
     """
     from ptp.engine import database_path
-    from ptp.workbench import backing
+    from ptp.workbench import backing, remote
 
+    if remote.is_remote(target):
+        _restore_there(backup, target, dry_run=dry_run, as_json=as_json)
     folder, database = _folder(out), database_path(target)
     if dry_run:
         rows = backing.compared_rows(backing.restoring(backup, database, folder))
@@ -122,6 +131,26 @@ def restore(
         terminal.tell_rows(stage.tables["Restored"])
     undo = backing.undo_of(stage)
     terminal.finish_stage(stage, f"To undo it: {undo}" if undo else f"Next: use {database}", as_json=as_json)
+
+
+def _restore_there(backup: Path, target: str, *, dry_run: bool, as_json: bool) -> None:
+    from ptp.migration.record import read_record
+    from ptp.workbench import remote_backing
+
+    if dry_run:
+        remote_backing.check_restorable(backup, target)
+        rows = [{"table": name, "restored": count} for name, count in read_record(backup).rows.items()]
+        if as_json:
+            typer.echo(json.dumps({"version": 1, "tables": rows}, ensure_ascii=False))
+        else:
+            terminal.tell_rows(rows)
+            typer.echo(f"Next: ptp backup restore {backup} --target {target}")
+        raise typer.Exit
+    with terminal.progress_bar("ptp backup restore", silent=as_json) as progress:
+        stage = remote_backing.bring_back(backup, target, progress=progress)
+    if not as_json:
+        terminal.tell_rows(stage.tables["Restored"])
+    terminal.finish_stage(stage, f"Next: use {target}", as_json=as_json)
 
 
 @commands.command(epilog="Example: ptp backup prune --keep 7 --days 30 --dry-run")

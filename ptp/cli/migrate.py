@@ -45,9 +45,11 @@ class Wish:
 @commands.command(epilog="Example: ptp migrate --source old.db --target new.db --online")
 def migrate(
     source: Annotated[
-        str | None, typer.Option(help="Database to migrate from; that of --env if not given.", metavar="FILE")
+        str | None, typer.Option(help="Database to migrate from; that of --env if not given.", metavar="DB")
     ] = None,
-    target: Annotated[str | None, typer.Option(help="New database to build.", metavar="FILE")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="New database to build; on a server an empty one.", metavar="DB")
+    ] = None,
     out: Out = None,
     on_dirty: OnDirty = "stop",
     env: NamedEnvironment = None,
@@ -56,7 +58,7 @@ def migrate(
         bool, typer.Option("--online", help="Let the source be written to meanwhile, and cut over at the end.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Finish an online migration of the source that was interrupted.")
+        bool, typer.Option("--resume", help="Finish an online migration of the source, or one from or to a server.")
     ] = False,
     rehearse: Annotated[
         bool, typer.Option("--rehearse", help="Migrate and verify a full copy, note how it went, and remove the copy.")
@@ -86,7 +88,18 @@ def migrate(
 
     With --env prod nothing is changed unless --confirm names the file, and a rehearsal of the same plan on the same
     schema has held.
+
+    Source and target may be on a server (libsql://HOST), the target empty; then it is offline. The source is copied
+    into the run folder, the target built and verified there, loaded, compared, and opened. Cut off, the same command
+    with --resume and the --out of the run goes on.
     """
+    from ptp.cli import remote
+
+    whole = remote.Remote(source, target, out, on_dirty, env, confirm, driver, rehearse, resume, dry_run or sql, sql)
+    if whole.is_meant():
+        whole.check_offline(online=online, fence_reads=fence_reads)
+        remote.migrate(whole, as_json=as_json)
+        return
     from ptp.engine import database_path
     from ptp.engine.drivers import driver_of
     from ptp.migration.live import Pace

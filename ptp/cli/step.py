@@ -13,14 +13,17 @@ from ptp.errors import UsageError
 from ptp.evidence import write_stage
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ptp.migration.in_place import StepPlan
+    from ptp.workbench.stepping import Way
 
 commands = typer.Typer()
 
 
 @commands.command(epilog="Example: ptp step --target head.db --dry-run")
 def step(
-    target: Annotated[str, typer.Option(help="Database that ptp built; it is backed up first.", metavar="FILE")],
+    target: Annotated[str, typer.Option(help="Database that ptp built; it is backed up first.", metavar="DB")],
     up: Annotated[
         bool, typer.Option("--up", help="Take all pending steps; this is what happens without an option.")
     ] = False,
@@ -37,10 +40,13 @@ def step(
 
     Whatever a step does not name must stay as it was: schema to the character, rows of every table, references, views
     and triggers. What a step does besides is refused and rolled back. A backup is proven before the first change.
+
+    On a server (libsql://HOST) all of this is done on a mirror first; then the step runs there, and both are compared.
+    A step that builds a table anew is refused there.
     """
     from ptp.engine import database_path
     from ptp.settings import load_settings
-    from ptp.workbench import stepping
+    from ptp.workbench import remote, stepping
     from ptp.workbench.identity import new_run_id
     from ptp.workbench.places import make_folder
 
@@ -48,8 +54,12 @@ def step(
         raise UsageError("Give --up or --down, not both; see ptp step --help.")
     if to and not (to.isdecimal() and len(to) <= 4):
         raise UsageError(f"--to takes the number of a step, such as 0003, not {to!r}; see ptp step --help.")
-    path, number = database_path(target), int(to) if to else None
+    number = int(to) if to else None
     way: stepping.Way = "up" if up else "down" if down else ""
+    if remote.is_remote(target):
+        _step_there(target, out, way, number, plan=plan, dry_run=dry_run, as_json=as_json)
+        return
+    path = database_path(target)
     planned = stepping.plan_of(path, way=way, to=number)
     if dry_run:
         _tell_plan(planned, as_json=as_json)
@@ -63,6 +73,33 @@ def step(
     if not as_json:
         typer.echo(f"{stepping.words_of(planned.changes)}.")
     terminal.finish_stage(stage, f"Next: {stepping.following(path)}", as_json=as_json)
+
+
+def _step_there(
+    target: str, out: Path | None, way: Way, number: int | None, *, plan: str, dry_run: bool, as_json: bool
+) -> None:
+    from ptp.settings import load_settings
+    from ptp.workbench import remote_stepping, stepping
+    from ptp.workbench.identity import new_run_id
+    from ptp.workbench.places import make_folder
+
+    identity = new_run_id()
+    folder = out or load_settings().reports_dir / identity
+    make_folder(folder)
+    with terminal.progress_bar("ptp step", silent=as_json) as progress:
+        if dry_run:
+            planned, _ = remote_stepping.plan_of(target, folder, way=way, to=number, progress=progress)
+        else:
+            stage, planned = remote_stepping.step(
+                target, folder, run=identity, way=way, to=number, shown=plan, progress=progress
+            )
+    if dry_run:
+        _tell_plan(planned, as_json=as_json)
+        return
+    write_stage(folder, stage)
+    if not as_json:
+        typer.echo(f"{stepping.words_of(planned.changes)}.")
+    terminal.finish_stage(stage, f"Next: ptp health --target {target}", as_json=as_json)
 
 
 def _tell_plan(planned: StepPlan, *, as_json: bool) -> None:

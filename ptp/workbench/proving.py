@@ -6,6 +6,7 @@ It runs on a subject of its own, so what it scores is the verifier, never a user
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -1,0 +1,1 @@
+"""Databases on servers: copied to a proven local mirror, and built anew there from a local file."""
