@@ -211,8 +211,8 @@ def test_every_command_has_help_with_an_example(tmp_path: Path, here: Callable[.
     assert "--json" in ended.stdout
 
 
-def test_ptp_alone_prints_its_help(tmp_path: Path) -> None:
-    ended = ptp(cwd=tmp_path)
+def test_help_names_every_command(tmp_path: Path) -> None:
+    ended = ptp("--help", cwd=tmp_path)
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("Usage: ")
