@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test torture torture-online torture-load lab lock clean help
+.PHONY: run test torture torture-online torture-load torture-replicas lab lock clean help
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -32,7 +32,7 @@ test: $(READY) ## Set up, then lint, types, levels, tests and notebooks
 	PYTHONWARNINGS=error $(BIN)/pytest --nbval-lax notebooks
 
 torture: $(READY) ## Long trials, by hand: full-size sources end to end, a million questions, kills and power losses
-	$(BIN)/pytest -m torture -s tests/test_torture.py tests/queries tests/crash
+	$(BIN)/pytest -m torture -s tests/test_torture.py tests/queries tests/crash tests/docs
 
 torture-online: $(READY) ## Long trial, by hand: an online migration of a million answers under a writer, five times
 	$(BIN)/python tools/torture_online.py
@@ -40,8 +40,15 @@ torture-online: $(READY) ## Long trial, by hand: an online migration of a millio
 torture-load: $(READY) ## Long trials, by hand: 1,000 users, a server that stands still, one that is killed, plain sqlite3
 	$(BIN)/python tools/torture_load.py
 
-lab: $(READY) ## Open the notebooks in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=.
+torture-replicas: $(READY) ## Long trial, by hand: a writer and four replicas on the real sync server, for a minute
+	$(BIN)/python tools/torture_replicas.py
+
+torture-scale: $(READY) ## Long trial, by hand: the model of latency against a server behind a proxy, at five settings
+	$(BIN)/python tools/scale_model.py
+
+lab: $(READY) ## Make a demo ready, then open the notebooks in JupyterLab; more options for it in LAB_ARGS
+	@$(BIN)/python tools/lab_ready.py
+	$(BIN)/jupyter lab --config=tools/lab/config.py $(LAB_ARGS) notebooks/01_migrate.ipynb
 
 lock: $(READY) ## Write requirements.txt anew from what is installed
 	@$(BIN)/python tools/lock.py

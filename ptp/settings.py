@@ -39,6 +39,8 @@ class Settings(BaseSettings):
 
     source: str | None = Field(None, validation_alias="PTP_SOURCE")
     reports_dir: Path = Field(Path("reports"), validation_alias="PTP_REPORTS_DIR")
+    reports_keep: int = Field(20, ge=1, le=100_000, validation_alias="PTP_REPORTS_KEEP")
+    reports_days: int = Field(30, ge=0, le=36_500, validation_alias="PTP_REPORTS_DAYS")
     backups_dir: Path = Field(Path("backups"), validation_alias="PTP_BACKUPS_DIR")
     backups_keep: int = Field(7, ge=1, le=100_000, validation_alias="PTP_BACKUPS_KEEP")
     backups_days: int = Field(30, ge=0, le=36_500, validation_alias="PTP_BACKUPS_DAYS")

@@ -29,6 +29,8 @@ VARIABLES: dict[str, tuple[str, str, Any]] = {
     "TURSO_AUTH_TOKEN_PROD": ("turso_auth_token_prod", SECRET, SecretStr(SECRET)),
     "PTP_SOURCE": ("source", "old.db", "old.db"),
     "PTP_REPORTS_DIR": ("reports_dir", "elsewhere/runs", Path("elsewhere/runs")),
+    "PTP_REPORTS_KEEP": ("reports_keep", "5", 5),
+    "PTP_REPORTS_DAYS": ("reports_days", "0", 0),
     "PTP_BACKUPS_DIR": ("backups_dir", "elsewhere/kept", Path("elsewhere/kept")),
     "PTP_BACKUPS_KEEP": ("backups_keep", "3", 3),
     "PTP_BACKUPS_DAYS": ("backups_days", "0", 0),

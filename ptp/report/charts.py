@@ -87,35 +87,45 @@ def latency_overview(measurements: Sequence[Measurement], *, limits: Mapping[str
 
 
 def distribution(
-    measurement: Measurement, *, limit: float | None = None, q: float = 0.95, span: Bounds | None = None
+    measurement: Measurement,
+    *,
+    limit: float | None = None,
+    q: float = 0.95,
+    span: Bounds | None = None,
+    shares: tuple[float, float] = (0.0, 1.0),
 ) -> Chart:
     """How the samples of one measurement spread, with the q-quantile, its 95 % bounds, and the limit.
 
-    `span` are the bounds that the verdict was made of; those of independent samples where none are given.
+    `span` are the bounds that the verdict was made of; those of independent samples where none are given. `shares` of
+    the samples in order are drawn, such as (0.9, 1.0) for the longest tenth; quantile and bounds are always of all.
     Raises ValueError where there are no samples.
     """
-    ordered = sorted(measurement.samples)
-    middle, found = percentile(ordered, q=q), span or bounds(ordered, q=q)
-    name, unit = clean(measurement.what, longest=80), clean(measurement.unit, longest=30)
-    quantile = f"p{q * 100:g}"
+    everything = sorted(measurement.samples)
+    middle, found = percentile(everything, q=q), span or bounds(everything, q=q)
+    ordered = within(everything, *shares)
+    name, unit, quantile = clean(measurement.what, longest=80), clean(measurement.unit, longest=30), f"p{q * 100:g}"
+    whole = len(ordered) == len(everything)
+    drawn = limit if limit is not None and (whole or ordered[0] <= limit <= ordered[-1]) else None
     with matplotlib.rc_context():
         figure, axes = canvas(2.6, names=())
-        scale(axes, [*ordered, *([limit] if limit is not None else [])])
-        sizes, _, _ = axes.hist(
-            ordered, bins=_bins(ordered, log=axes.get_xscale() == "log"), color=SOFT, edgecolor=CARD
-        )
+        scale(axes, [*ordered, *([drawn] if drawn is not None else [])])
+        bins = _bins(ordered, log=axes.get_xscale() == "log")
+        sizes, _, _ = axes.hist(ordered, bins=bins, color=SOFT, edgecolor=CARD)
         axes.set_ylim(0, float(np.max(sizes)) * 1.4)  # room for the labels over the bars
-        axes.axvspan(max(found.low, ordered[0]), min(found.high, ordered[-1]), color=MAIN, alpha=0.18, linewidth=0)
-        axes.axvline(middle, color=MAIN, linewidth=2)
-        mark(axes, middle, f"{quantile} {quantity(middle, unit=unit)}, {_span(found)}", colour=MAIN, height=0.93)
-        if limit is not None:
-            axes.axvline(limit, color=INK, linewidth=1.6, linestyle=(0, (4, 2)))
-            mark(axes, limit, f"limit {quantity(limit, unit=unit)}", colour=INK, height=0.8)
+        if ordered[0] <= middle <= ordered[-1]:
+            axes.axvspan(max(found.low, ordered[0]), min(found.high, ordered[-1]), color=MAIN, alpha=0.18, linewidth=0)
+            axes.axvline(middle, color=MAIN, linewidth=2)
+            mark(axes, middle, f"{quantile} {quantity(middle, unit=unit)}, {_span(found)}", colour=MAIN, height=0.93)
+        if drawn is not None:
+            axes.axvline(drawn, color=INK, linewidth=1.6, linestyle=(0, (4, 2)))
+            mark(axes, drawn, f"limit {quantity(drawn, unit=unit)}", colour=INK, height=0.8)
         axes.set_ylabel("samples")
         axes.set_xlabel(unit, loc="left")
-        axes.set_title(name, loc="left", fontsize=10)
+        part = "" if whole else f", {len(ordered):,} of {len(everything):,} samples"
+        axes.set_title(name + part, loc="left", fontsize=10)
         svg = to_svg(figure)
-    return Chart(svg=svg, alt=_spread(name, ordered, unit=unit, quantile=(quantile, middle, found), limit=limit))
+    alt = _spread(name, everything, unit=unit, quantile=(quantile, middle, found), limit=limit)
+    return Chart(svg=svg, alt=alt if whole else f"{alt} Drawn from {number(ordered[0])} to {number(ordered[-1])}.")
 
 
 def counts(values: Mapping[str, float], *, what: str) -> Chart:
@@ -140,6 +150,14 @@ def counts(values: Mapping[str, float], *, what: str) -> Chart:
         svg = to_svg(figure)
     lines = [f"{clean(name, longest=40)}: {number(size)}" for name, size in values.items()]
     return Chart(svg=svg, alt=alt_of(f"{label}, {plural(len(lines), 'name')}", lines))
+
+
+def within(ordered: Sequence[float], start: float, end: float) -> Sequence[float]:
+    """The samples between two shares of all of them, in order; one at least. Raises ValueError for other shares."""
+    if not 0 <= start < end <= 1:
+        raise ValueError(f"a part of the samples lies between two shares from 0 to 1, not {start:g} and {end:g}")
+    first = min(math.floor(start * len(ordered)), len(ordered) - 1)
+    return ordered[first : max(math.ceil(end * len(ordered)), first + 1)]
 
 
 def _row(measurement: Measurement, limit: float | None) -> _Row:

@@ -82,7 +82,7 @@ def findings_of(evidence: Evidence) -> tuple[Gate, ...]:
     """Every finding of the run, worst first, notes after the gates; among equals in the order in which they came."""
     named: Counter[str] = Counter()
     found = [as_gate(f, stage=stage.name, named=named) for stage in evidence.stages for f in stage.findings]
-    return tuple(sorted(found, key=lambda gate: _rank(gate.finding)))
+    return tuple(sorted(found, key=lambda gate: rank(gate.finding)))
 
 
 def gates_of(evidence: Evidence) -> tuple[Gate, ...]:
@@ -167,7 +167,8 @@ def _limit_unit(finding: Finding) -> str:
     return finding.unit
 
 
-def _rank(finding: Finding) -> tuple[bool, int, bool]:
+def rank(finding: Finding) -> tuple[bool, int, bool]:
+    """Sorts findings: worst first, a breach of data before others, what the source had already after what is new."""
     order = ["fail", "invalid", "fail elsewhere", "inconclusive", "pass", "not applicable"]
     verdict: str = finding.verdict
     if verdict == "fail" and finding.severity != "data":

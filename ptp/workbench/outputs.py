@@ -1,4 +1,4 @@
-"""What a run folder holds for people and for CI, beside the results: the report's pages, summary.md and junit.xml."""
+"""What a run folder holds for people and for CI, beside the results: the pages, summary.md, junit.xml, a badge."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from ptp.evidence import Evidence, write_stage
+from ptp.report.badge import badge_json, badge_svg
 from ptp.report.junit import junit_text
 from ptp.report.page import PAGES, write_report, write_text
 from ptp.report.summary import markdown_text
 from ptp.workbench.previous import previous_stage
 
 SUMMARY, JUNIT = "summary.md", "junit.xml"
-OUTPUTS = (*PAGES, SUMMARY, JUNIT)
+BADGES = "badge.svg", "badge.json"
+OUTPUTS = (*PAGES, SUMMARY, JUNIT, *BADGES)
 
 
 def write_outputs(folder: Path, evidence: Evidence) -> None:
@@ -23,6 +25,8 @@ def write_outputs(folder: Path, evidence: Evidence) -> None:
     told = with_previous(folder, evidence)
     write_text(folder / SUMMARY, markdown_text(evidence))
     write_text(folder / JUNIT, junit_text(evidence))
+    for name, text in zip(BADGES, (badge_svg(evidence), badge_json(evidence)), strict=True):
+        write_text(folder / name, text)
     write_report(folder, told)
 
 
