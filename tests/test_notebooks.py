@@ -10,13 +10,16 @@ import tokenize
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import pandas as pd
 import pytest
 
 from ptp.workbench import notebook
-from ptp.workbench.parameters import ALL as NOTEBOOKS
+from ptp.workbench.parameters import NOTEBOOKS
 
 ROOT = Path(__file__).parents[1]
-FOUND = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "notebooks").glob("*"))}
+FOUND = {
+    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+}
 Cell = dict[str, Any]
 
 LOGIC = (
@@ -102,10 +105,13 @@ class TestNotebook:
         assert source(FOUND[name]["cells"][-1]).startswith("notebook.finish(session, ")
 
     def test_calls_only_what_is_there(self, name: str) -> None:
+        """Of the workbench; and of a frame or a distribution that it gave, what one does with those."""
         for call in calls_of_notebook(name):
             assert isinstance(call.func, ast.Attribute)
-            assert ast.unparse(call.func.value) == "notebook"
-            assert callable(getattr(notebook, call.func.attr, None)), call.func.attr
+            places = (
+                (notebook,) if ast.unparse(call.func.value) == "notebook" else (pd.DataFrame, notebook.Distribution)
+            )
+            assert any(callable(getattr(place, call.func.attr, None)) for place in places), call.func.attr
 
     def test_imports_only_the_workbench(self, name: str) -> None:
         code = "\n".join(source(c) for c in cells(name, "code"))

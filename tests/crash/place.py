@@ -158,7 +158,8 @@ class Place:
     def end(self, pid: int, *, told: str = "told") -> Ended:
         """Wait for a command."""
         code = self.worker.wait(pid)
-        return Ended(code, (self.folder / told).read_text(encoding="utf-8"))
+        said = self.folder / told  # which one that was killed at once has not begun
+        return Ended(code, said.read_text(encoding="utf-8") if said.exists() else "")
 
     def run(self, command: str, *, told: str = "told", **more: Any) -> Ended:
         """Run a command to its end."""
