@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import shutil
 import sqlite3
 import subprocess
@@ -52,13 +53,13 @@ def typed(cwd: Path, *answers: str) -> str:
     process = subprocess.Popen([*COMMAND, "init"], cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown, left = "", list(answers)
-    while True:
+    while select.select([ours], [], [], 60)[0]:
         try:
             part = os.read(ours, 4096).decode()
         except OSError:  # the other end is closed
             break
         shown += part
-        if left and shown.rstrip(" ").endswith(":"):
+        if left and shown.endswith(": "):
             os.write(ours, f"{left.pop(0)}\n".encode())
     os.close(ours)
     assert process.wait(timeout=60) == 0, shown
