@@ -32,7 +32,7 @@ test: $(READY) ## Set up, then lint, types, levels, tests and notebooks
 	PYTHONWARNINGS=error $(BIN)/pytest --nbval-lax notebooks
 
 torture: $(READY) ## Long trials, by hand: full-size sources end to end, a million questions, kills and power losses
-	$(BIN)/pytest -m torture -s tests/test_torture.py tests/queries tests/crash tests/docs
+	$(BIN)/pytest -m torture -s tests/test_torture.py tests/test_bad_files_end_to_end.py tests/queries tests/crash tests/docs
 
 torture-online: $(READY) ## Long trial, by hand: an online migration of a million answers under a writer, five times
 	$(BIN)/python tools/torture_online.py

@@ -111,7 +111,8 @@ def _way_back(findings: Sequence[Gate], named: dict[str, Gate]) -> Answer:
         return Answer(question, "Yes: ptp rollback", f"With what was written since; {proof}.", _GOOD, here)
     unchanged = named.get(_UNCHANGED)
     if unchanged is not None and unchanged.state is _GOOD:
-        return Answer(question, "Yes: the source is untouched", f"And a {proof}.", _GOOD, here)
+        how = f"Go on with it; what was written to the target since is not in it. And a {proof}."
+        return Answer(question, "Yes: the source is untouched", how, _GOOD, here)
     return Answer(question, "Yes, from the backup", f"A {proof}.", _GOOD, here)
 
 

@@ -41,7 +41,7 @@ def test_killed_at_a_statement(place: Place, name: str) -> None:
     assert try_all(place, TRIALS[name], [int(stride * (n + 0.5)) for n in range(wanted)], names) == wanted
 
 
-@pytest.mark.parametrize("name", ["online", "rollback"])
+@pytest.mark.parametrize("name", ["online", pytest.param("rollback", marks=pytest.mark.torture)])
 def test_killed_after_each_commit_from_the_freeze_on(place: Place, name: str) -> None:
     """What is on the disk changes with a commit: so these are all the states that a death can leave."""
     names = points_of(place, name)
