@@ -157,7 +157,7 @@ MISTAKES = {
         ("migrate", "--source", "old.db", "--target", "new.db", "--out", "/proc/x"),
         ("/proc/x", "--out"),
     ),
-    "a server": (("run", "--source", "libsql://exams.turso.io"), ("libsql://", "cannot be opened yet")),
+    "a server": (("run", "--source", "libsql://exams.turso.io"), ("libsql://", "names no file")),
     "an environment without a URL": (("run", "--env", "prod"), ("TURSO_DATABASE_URL_PROD",)),
     "a target that ptp did not build": (("verify", "--source", "old.db", "--target", "other.db"), ("other.db",)),
     "a benchmark of a source": (("bench", "--target", "other.db"), ("other.db", "not built by ptp")),

@@ -37,7 +37,7 @@ def database_path(url: str | Path) -> Path:
     else:
         if "://" in text:
             scheme = text.split("://")[0]
-            raise UsageError(f"{scheme}:// cannot be opened yet: give a database file, as a path or sqlite:///path.")
+            raise UsageError(f"{scheme}:// names no file, and one is wanted here: give a path, or sqlite:///path.")
     if not text:
         raise UsageError("The database URL names no file: write sqlite:///path/to/file.db.")
     return Path(text)

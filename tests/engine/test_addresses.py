@@ -71,7 +71,7 @@ def test_a_path_is_a_file_whatever_it_looks_like(tmp_path: Path) -> None:
         ("libsql://h?mode=ro", "an option that ptp does not know, 'mode': it may have protocol and tls."),
         ("turso:a.db?mode=ro", "an option that ptp does not know, 'mode': it has none."),
         ("libsql://h#x", "a part after '#'"),
-        ("postgres://h/db", "postgres:// cannot be opened yet"),
+        ("postgres://h/db", "postgres:// names no file"),
     ],
 )
 def test_a_wrong_url_ends_in_a_sentence_that_names_the_right_one(url: str, words: str) -> None:

@@ -733,7 +733,7 @@ def test_trap_21_a_view_over_values_that_stay_as_they_are_is_carried(tmp_path: P
 
 @pytest.mark.parametrize("url", ["libsql://db.example", "https://db.example", "wss://db.example/x"])
 def test_trap_22_a_remote_database_is_refused_and_pragmas_are_read_back(url: str, raw: Place) -> None:
-    with pytest.raises(UsageError, match="cannot be opened yet"):
+    with pytest.raises(UsageError, match="names no file"):
         database_path(url)
     engine = open_engine(raw.source)
     held = [engine.connect() for _ in range(3)]
